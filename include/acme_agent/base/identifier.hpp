@@ -1,0 +1,24 @@
+#pragma once
+
+#include <compare>
+#include <string>
+#include <string_view>
+
+namespace acme_agent {
+
+/// What a certificate is issued for (RFC 8555 9.7.7, RFC 8738).
+struct Identifier {
+  enum class Type { dns, ip };
+
+  Type type = Type::dns;
+  std::string value;  ///< Lower-case A-labels, perhaps behind "*."; or an address in canonical text.
+
+  bool wildcard() const noexcept { return value.starts_with("*."); }
+  auto operator<=>(const Identifier&) const = default;
+};
+
+/// Reads a name or an address as a user writes it: upper case and one final dot are mended. Throws Error
+/// (ask_operator) with a sentence that quotes the text and says which rule it breaks.
+Identifier parse_identifier(std::string_view text);
+
+}  // namespace acme_agent

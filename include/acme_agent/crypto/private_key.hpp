@@ -1,0 +1,59 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <acme_agent/base/secret.hpp>
+
+struct evp_pkey_st;
+
+namespace acme_agent {
+
+enum class KeyType { rsa2048, rsa3072, rsa4096, ec256, ec384 };
+
+/// "rsa2048", …: the words of --key-type.
+std::string_view to_string(KeyType type);
+std::optional<KeyType> parse_key_type(std::string_view word);
+
+/// Broker and clients tell RSA from ECDSA; the size makes no difference to a reload.
+inline bool is_rsa(KeyType type) { return type <= KeyType::rsa4096; }
+
+/// A private key; immutable, cheap to copy, and safe to share between threads. OpenSSL wipes it with its last copy.
+class PrivateKey {
+ public:
+  /// An RSA key takes a tenth of a second or more, an EC key nothing.
+  static PrivateKey generate(KeyType type);
+
+  /// Reads an unencrypted PEM key (PKCS #8 or the older forms). Throws Error (ask_operator) if there is none in
+  /// `pem` or it is of a kind that KeyType does not know.
+  static PrivateKey from_pem(const Secret& pem);
+
+  KeyType type() const;
+
+  /// PKCS #8, unencrypted.
+  Secret to_pem() const;
+
+  /// The public key as a JWK (RFC 7517) in the canonical form that RFC 7638 3 hashes. EC keys and RSA keys.
+  std::string jwk() const;
+
+  /// SHA-256 of jwk() in base64url (RFC 7638).
+  std::string thumbprint() const;
+
+  /// The signature of a JWS (RFC 7518 3) with jws_algorithm(): for EC keys r and s, each in the curve's full length.
+  std::string sign_jws(std::string_view data) const;
+
+  /// "ES256", "ES384" or "RS256".
+  std::string_view jws_algorithm() const;
+
+  /// For the other files of this room only.
+  evp_pkey_st* handle() const noexcept { return handle_.get(); }
+
+ private:
+  explicit PrivateKey(std::shared_ptr<evp_pkey_st> handle) : handle_(std::move(handle)) {}
+
+  std::shared_ptr<evp_pkey_st> handle_;
+};
+
+}  // namespace acme_agent

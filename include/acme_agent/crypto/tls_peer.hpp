@@ -1,0 +1,32 @@
+#pragma once
+
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include <acme_agent/base/clock.hpp>
+#include <acme_agent/crypto/certificate.hpp>
+
+namespace acme_agent {
+
+/// How a client introduces itself to the server that is looked at.
+enum class TlsClient {
+  standard,    ///< What OpenSSL offers by default.
+  rsa_tls12,   ///< TLS 1.2 with RSA certificates only, as the small devices do: sees the RSA pair of a broker with two.
+};
+
+/// What a server showed in one handshake.
+struct TlsPeer {
+  std::optional<CertificateChain> chain;  ///< As sent; nothing if the handshake failed before a certificate came.
+  bool completed = false;                 ///< The handshake was finished; a server that wants a client certificate may refuse.
+  std::string failure;                    ///< Why it was not, in words; empty if it was.
+};
+
+/// Shakes hands over the connected, non-blocking socket `fd` (not closed), sending `server_name` as SNI unless it is
+/// empty or an address, without resumption and without verifying: the caller compares. A server that speaks no TLS or
+/// says nothing for `timeout` is a TlsPeer with a failure, not an exception. Throws Stopped within 100 ms of a stop.
+TlsPeer look_at_tls_server(int fd, const std::string& server_name, TlsClient client, Duration timeout,
+                           const std::stop_token& stop);
+
+}  // namespace acme_agent

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <acme_agent/net/transport.hpp>
+
+namespace acme_agent {
+
+/// HTTPS by libcurl: certificates verified, connections kept, no other scheme and no redirects, bodies of 1 MiB and
+/// headers of 64 KiB at most, 10 s to connect and 30 s for a whole exchange, proxies from the environment.
+class CurlTransport final : public Transport {
+ public:
+  struct Options {
+    std::string user_agent;
+    /// PEM file trusted instead of the system's store. The store's roots are looked up by hash, never read as a whole.
+    std::optional<std::filesystem::path> ca_bundle;
+  };
+
+  /// Nothing is opened before the first exchange.
+  explicit CurlTransport(Options options);
+  ~CurlTransport() override;
+
+  Response send(const Request& request, const std::stop_token& stop) override;
+
+ private:
+  struct Handles;
+
+  Options options_;
+  std::unique_ptr<Handles> handles_;
+};
+
+/// Throws Error (ask_operator) if `path` cannot be read or holds no PEM certificate.
+void check_ca_bundle(const std::filesystem::path& path);
+
+}  // namespace acme_agent

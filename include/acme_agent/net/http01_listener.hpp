@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include <acme_agent/base/clock.hpp>
+#include <acme_agent/base/log.hpp>
+
+namespace acme_agent {
+
+/// `[ADDRESS:]PORT` of a listener.
+struct ListenAddress {
+  std::string host;  ///< Numeric; empty: every address, IPv6 and IPv4.
+  std::uint16_t port = 0;
+
+  bool operator==(const ListenAddress&) const = default;
+};
+
+/// Answers HTTP-01 (RFC 8555 8.3) with an embedded server that exists only while something is pending: it binds with
+/// the first Answer and lets go of the port with the last. GET and HEAD of exactly a pending token get its key
+/// authorization, all else gets 404 with a fixed body; nothing of a request is ever echoed.
+/// Each connection has 10 s and 8 KiB of requests altogether, so that slow clients cannot shut the CA out.
+/// Safe from every thread.
+class Http01Listener {
+ public:
+  /// `on_port_taken` names who holds the port for the error message; empty text if unknown.
+  Http01Listener(ListenAddress address, std::function<std::string(std::uint16_t port)> port_holder, Log& log);
+  ~Http01Listener();
+
+  /// One pending token; taken down with its destruction.
+  class Answer {
+   public:
+    virtual ~Answer() = default;
+
+    /// How often the token has been fetched so far.
+    virtual unsigned visits() const = 0;
+    /// Waits until it has been fetched more than `seen` times and that response has been sent; false after `timeout` or a stop.
+    virtual bool wait_for_visit(unsigned seen, Duration timeout, const std::stop_token& stop) const = 0;
+  };
+
+  /// Throws Error (retry) if the port cannot be bound, naming address, cause and holder; another server that would
+  /// share the port silently is such a cause.
+  std::unique_ptr<Answer> publish(const std::string& token, const std::string& key_authorization);
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace acme_agent

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/base/secret.hpp>
+
+namespace acme_agent {
+
+/// An owned file descriptor; close-on-exec.
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd = -1) noexcept : fd_(fd) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.release()) {}
+  FileDescriptor& operator=(FileDescriptor&& other) noexcept {
+    reset(other.release());
+    return *this;
+  }
+  ~FileDescriptor() { reset(); }
+
+  int get() const noexcept { return fd_; }
+  bool valid() const noexcept { return fd_ >= 0; }
+  int release() noexcept { return std::exchange(fd_, -1); }
+  void reset(int fd = -1) noexcept;
+
+ private:
+  int fd_;
+};
+
+/// Who owns a file and who may use it. Without uid or gid these stay those of the process.
+struct Ownership {
+  std::optional<uid_t> uid;
+  std::optional<gid_t> gid;
+  mode_t mode = 0600;
+
+  bool operator==(const Ownership&) const = default;
+};
+
+/// "USER[:GROUP]", each by name or number; `USER` alone keeps the group. Throws Error (ask_operator) for unknown ones.
+Ownership parse_owner(std::string_view text, mode_t mode);
+
+/// Throws the Error for `errno`: "<doing> <path>: <reason>", with ask_operator for permissions and read-only file
+/// systems, and retry for the rest (a full disk says how to mend it).
+[[noreturn]] void throw_errno(std::string_view doing, const std::filesystem::path& path, int error);
+
+/// The whole file; nothing if there is none. Throws Error for every other failure and above `limit` bytes.
+std::optional<Secret> read_file(const std::filesystem::path& path, std::size_t limit = 1 << 20);
+
+/// Replaces `path` by one rename of a file beside it that was created with its final owner and mode, written and
+/// synced; then the folder is synced. After a crash or a full disk the old content or the new one is there, whole.
+void write_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership);
+
+/// Makes `path` and missing parents with `mode` each, synced. An existing folder is left as it is. Throws Error.
+void make_folder(const std::filesystem::path& path, mode_t mode);
+
+/// Creates a new file, syncs it; the mode is right from the first byte. Throws Error, also if it exists.
+void create_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership);
+
+/// Syncs what a folder lists.
+void sync_folder(const std::filesystem::path& path);
+
+}  // namespace acme_agent

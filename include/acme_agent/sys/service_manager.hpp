@@ -1,0 +1,11 @@
+#pragma once
+
+#include <string_view>
+
+namespace acme_agent {
+
+/// Tells the service manager (sd_notify(3): "READY=1", "STATUS=…", several lines at once); nothing happens without one.
+/// The protocol is one datagram: spoken here, since libsystemd would cost more to load than the rest of an idle start.
+void notify_service_manager(std::string_view state) noexcept;
+
+}  // namespace acme_agent
