@@ -20,11 +20,20 @@ class Log {
  public:
   /// Writes to the open descriptor `output`, which must outlive it.
   Log(LogLevel level, LogFormat format, const Clock& clock, int output = 2);
+  ~Log();
 
-  void error(std::string_view message, std::string_view certificate = {}) { write(LogLevel::error, message, certificate); }
-  void warning(std::string_view message, std::string_view certificate = {}) { write(LogLevel::warning, message, certificate); }
-  void info(std::string_view message, std::string_view certificate = {}) { write(LogLevel::info, message, certificate); }
-  void debug(std::string_view message, std::string_view certificate = {}) { write(LogLevel::debug, message, certificate); }
+  void error(std::string_view message, std::string_view certificate = {}) {
+    write(LogLevel::error, message, certificate);
+  }
+  void warning(std::string_view message, std::string_view certificate = {}) {
+    write(LogLevel::warning, message, certificate);
+  }
+  void info(std::string_view message, std::string_view certificate = {}) {
+    write(LogLevel::info, message, certificate);
+  }
+  void debug(std::string_view message, std::string_view certificate = {}) {
+    write(LogLevel::debug, message, certificate);
+  }
 
   /// What is going on right now, for someone who watches: on a terminal it stands on the last line until the next
   /// message or progress replaces it; elsewhere it is a debug message.
