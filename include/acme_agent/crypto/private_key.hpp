@@ -1,24 +1,15 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
+#include <acme_agent/base/key_type.hpp>
 #include <acme_agent/base/secret.hpp>
 
 struct evp_pkey_st;
 
 namespace acme_agent {
-
-enum class KeyType { rsa2048, rsa3072, rsa4096, ec256, ec384 };
-
-/// "rsa2048", …: the words of --key-type.
-std::string_view to_string(KeyType type);
-std::optional<KeyType> parse_key_type(std::string_view word);
-
-/// Broker and clients tell RSA from ECDSA; the size makes no difference to a reload.
-inline bool is_rsa(KeyType type) { return type <= KeyType::rsa4096; }
 
 /// A private key; immutable, cheap to copy, and safe to share between threads. OpenSSL wipes it with its last copy.
 class PrivateKey {

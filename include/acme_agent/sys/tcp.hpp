@@ -10,18 +10,6 @@
 
 namespace acme_agent {
 
-/// `HOST:PORT`, `[IPV6]:PORT`.
-struct Endpoint {
-  std::string host;
-  std::uint16_t port = 0;
-
-  std::string text() const;  ///< As it was written.
-  bool operator==(const Endpoint&) const = default;
-};
-
-/// Throws Error (ask_operator) with the rule that is broken.
-Endpoint parse_endpoint(std::string_view text);
-
 /// All addresses of the host in numeric text, IPv6 and IPv4, each once. Throws Error (retry) if there are none and
 /// Stopped at once on a stop, whatever the resolver is doing.
 std::vector<std::string> resolve(const std::string& host, Duration timeout, const std::stop_token& stop);

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/base/identifier.hpp>
+
+namespace acme_agent {
+
+/// The states of orders, authorizations and challenges (RFC 8555 7.1.6).
+enum class Status { pending, processing, ready, valid, invalid, deactivated, expired, revoked };
+
+/// A problem document (RFC 9457) as ACME uses it (RFC 8555 6.7).
+struct Problem {
+  struct Sub {
+    std::string type;
+    std::string detail;
+    std::optional<Identifier> identifier;
+  };
+
+  std::string type;  ///< Without "urn:ietf:params:acme:error:"; whole if it starts otherwise.
+  std::string detail;
+  int status = 0;
+  std::string instance;          ///< A page for people (RFC 8555 7.3.3); empty if none.
+  std::vector<Sub> subproblems;  ///< RFC 8555 6.7.1
+
+  /// One sentence: what the server says, with each subproblem and its name, and what to do where that is known.
+  std::string sentence() const;
+};
+
+/// A server refused a request. Its remedy follows from the type of the problem, its not_before from Retry-After.
+class ProblemError final : public Error {
+ public:
+  ProblemError(Problem problem, std::optional<TimePoint> retry_after);
+
+  const Problem& problem() const { return problem_; }
+
+ private:
+  Problem problem_;
+};
+
+/// RFC 8555 7.1.1
+struct Directory {
+  std::string url;
+  std::string new_nonce;
+  std::string new_account;
+  std::string new_order;
+  std::string terms_of_service;  ///< Empty if none.
+  bool external_account_required = false;
+};
+
+/// RFC 8555 7.1.5, 8. Types that we do not know are kept, with an empty token.
+struct Challenge {
+  std::string type;
+  std::string url;
+  Status status = Status::pending;
+  std::string token;  ///< Characters of base64url only, 1 to 128 of them.
+  std::optional<Problem> error;
+};
+
+/// RFC 8555 7.1.4
+struct Authorization {
+  std::string url;
+  Identifier identifier;  ///< With its "*." if it is for a wildcard.
+  Status status = Status::pending;
+  std::vector<Challenge> challenges;
+};
+
+/// RFC 8555 7.1.3
+struct Order {
+  std::string url;
+  Status status = Status::pending;
+  std::vector<Identifier> identifiers;
+  std::vector<std::string> authorizations;  ///< URLs, in no order.
+  std::string finalize;
+  std::string certificate;  ///< URL; empty unless valid.
+  std::optional<Problem> error;
+};
+
+/// Something to be asked for again, not before `retry_after` if the server named a moment.
+template <class T>
+struct Polled {
+  T value;
+  std::optional<TimePoint> retry_after;
+};
+
+}  // namespace acme_agent

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <acme_agent/acme/resources.hpp>
+#include <acme_agent/base/clock.hpp>
+#include <acme_agent/crypto/certificate.hpp>
+#include <acme_agent/crypto/private_key.hpp>
+#include <acme_agent/net/transport.hpp>
+
+namespace acme_agent {
+
+/// RFC 8555 spoken for one account on one server: one method for each request, no waiting and no policy. The directory is
+/// fetched with the first request; nonces come from every response; a badNonce is answered with the nonce of the
+/// error, again and again for 30 s at most (RFC 8555 6.5). For one thread at a time.
+///
+/// Every method throws ProblemError for a problem document, Error for an answer that is none of RFC 8555's (retry), and
+/// what the transport throws. What the server sends is bounded and checked: URLs must be https.
+class Session {
+ public:
+  /// `account_url` is empty until new_account().
+  Session(Transport& transport, const Clock& clock, std::string directory_url, PrivateKey account_key,
+          std::string account_url);
+
+  const Directory& directory(const std::stop_token& stop);
+
+  /// Makes the account, or finds the one that this key has, agreeing to the terms of service. Returns its URL, which the
+  /// other methods use from now on. `contact` is a mail address or empty (RFC 8555 7.3).
+  std::string new_account(const std::string& contact, const std::stop_token& stop);
+
+  Order new_order(const std::vector<Identifier>& identifiers, const std::stop_token& stop);
+  Polled<Order> order(const std::string& url, const std::stop_token& stop);
+  Authorization authorization(const std::string& url, const std::stop_token& stop);
+
+  /// Tells the server that the challenge can be validated (RFC 8555 7.5.1).
+  void respond(const Challenge& challenge, const std::stop_token& stop);
+
+  /// token "." thumbprint of the account key (RFC 8555 8.1).
+  std::string key_authorization(const Challenge& challenge) const;
+
+  Polled<Order> finalize(const Order& order, std::string_view csr_der, const std::stop_token& stop);
+
+  /// The default chain of a valid order.
+  CertificateChain download(const Order& order, const std::stop_token& stop);
+
+ private:
+  Response post(const std::string& url, const std::string& payload, const std::stop_token& stop);
+  std::string fresh_nonce(const std::stop_token& stop);
+  void keep_nonce(const Response& response);
+
+  Transport& transport_;
+  const Clock& clock_;
+  const std::string directory_url_;
+  const PrivateKey account_key_;
+  std::string account_url_;
+  std::optional<Directory> directory_;
+  std::string nonce_;  ///< Unused so far; empty if there is none.
+};
+
+}  // namespace acme_agent

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include <acme_agent/base/clock.hpp>
+#include <acme_agent/sys/processes.hpp>
+
+namespace acme_agent {
+
+/// What a reload is about; hooks get it as environment variables.
+struct Deployed {
+  std::string name;                  ///< ACME_AGENT_NAME
+  std::vector<std::string> domains;  ///< ACME_AGENT_DOMAINS, separated by spaces
+  std::filesystem::path folder;      ///< ACME_AGENT_CERT_DIR: the broker's folder
+};
+
+/// One way to make a broker read its files again.
+class Reloader {
+ public:
+  virtual ~Reloader() = default;
+
+  /// For messages: the text of the option, like "process:mosquitto".
+  virtual std::string describe() const = 0;
+
+  /// The processes that will be told, as far as they are known: they must be able to read the files. Throws Error if
+  /// it cannot be said for sure which they are (two brokers of one name, a stale pidfile).
+  virtual std::vector<Process> targets() const { return {}; }
+
+  /// Throws Error if the broker cannot have been told. That nothing of the name runs is no error for process:NAME.
+  virtual void reload(const Deployed& deployed, const std::stop_token& stop) = 0;
+};
+
+/// `process:NAME`: SIGHUP to the one process of that name. Its threads of children do not count: of several the one whose
+/// parent is not among them; two that are unrelated are an Error that names their pids and suggests pidfile:PATH.
+std::unique_ptr<Reloader> reload_process(std::string name, const Processes& processes);
+
+/// `pidfile:PATH`: SIGHUP to the process whose pid is in the file, if it is older than the file (else the pid was
+/// given to another process).
+std::unique_ptr<Reloader> reload_pidfile(std::filesystem::path path, const Processes& processes);
+
+/// `command:ARGV`: runs a program without a shell, for `timeout` at most; anything but exit 0 is an Error that carries the end of its output.
+std::unique_ptr<Reloader> reload_command(std::vector<std::string> argv, Duration timeout, const Processes& processes);
+
+}  // namespace acme_agent

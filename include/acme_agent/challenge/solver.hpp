@@ -1,0 +1,43 @@
+#pragma once
+
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include <acme_agent/base/clock.hpp>
+#include <acme_agent/base/identifier.hpp>
+
+namespace acme_agent {
+
+/// What a challenge asks to be shown (RFC 8555 8).
+struct ChallengeAnswer {
+  Identifier identifier;
+  std::string token;
+  std::string key_authorization;
+};
+
+/// An answer that the server can see; destroying it withdraws the answer.
+class Presentation {
+ public:
+  virtual ~Presentation() = default;
+
+  /// How often somebody has come to see it; always 0 where that cannot be known.
+  virtual unsigned visits() const { return 0; }
+
+  /// Waits until there were more than `seen` visits; false after `timeout`. Throws Stopped.
+  virtual bool wait_for_visit(unsigned seen, Duration timeout, const std::stop_token& stop) const = 0;
+};
+
+/// One way to answer a type of challenge. Safe from every thread.
+class Solver {
+ public:
+  virtual ~Solver() = default;
+
+  /// "http-01", …
+  virtual std::string type() const = 0;
+
+  /// Throws Error if the answer cannot be shown.
+  virtual std::unique_ptr<Presentation> present(const ChallengeAnswer& answer, const std::stop_token& stop) = 0;
+};
+
+}  // namespace acme_agent

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <acme_agent/base/clock.hpp>
+#include <acme_agent/base/endpoint.hpp>
+#include <acme_agent/base/identifier.hpp>
+#include <acme_agent/base/key_type.hpp>
+#include <acme_agent/base/log.hpp>
+
+namespace acme_agent {
+
+/// One `--reload`: how a broker is told.
+struct ReloadRule {
+  enum class Kind { none, process, pidfile, command };
+
+  Kind kind = Kind::none;
+  std::string argument;           ///< Name or path.
+  std::vector<std::string> argv;  ///< command only: split at white space, with "…" and '…' as quotes; no shell.
+
+  bool operator==(const ReloadRule&) const = default;
+};
+
+/// An ACME server as the operator calls it and where its directory is.
+struct Server {
+  std::string name;  ///< "letsencrypt", …, or the URL as given.
+  std::string directory_url;
+
+  bool operator==(const Server&) const = default;
+};
+
+/// What one certificate shall be.
+struct CertificateSettings {
+  std::string name;
+  std::vector<Identifier> identifiers;  ///< At least one; the first is the main one. No duplicates.
+  Server server;
+  std::optional<std::filesystem::path> ca_bundle;
+  std::string email;  ///< Empty: none.
+  KeyType key_type = KeyType::rsa2048;
+  bool reuse_key = true;
+  std::string challenge = "http-01";
+  Endpoint http_listen{"", 80};
+  std::optional<std::filesystem::path> cert_dir;  ///< Nothing: STATE/live/NAME.
+  std::string owner;                              ///< USER[:GROUP]; empty: not given.
+  unsigned mode = 0640;
+  std::vector<ReloadRule> reload;                 ///< Empty: `none`.
+  std::vector<Endpoint> probes;                   ///< Empty: `none`.
+  bool probe_is_default = false;
+  Duration probe_timeout = std::chrono::seconds(10);
+  bool placeholder = true;
+};
+
+/// Everything that command line, environment and configuration file say, checked; immutable from then on.
+struct Configuration {
+  std::vector<CertificateSettings> certificates;  ///< Names differ; so do their folders.
+  std::filesystem::path state_dir;
+  int workers = 4;
+  LogLevel log_level = LogLevel::info;
+  LogFormat log_format = LogFormat::text;
+};
+
+/// The command line, taken apart.
+struct CommandLine {
+  std::string command = "run";         ///< "run", "status", "renew", "check", "help", "version".
+  std::vector<std::string> arguments;  ///< NAME... of status and renew, COMMAND of help.
+  std::optional<std::filesystem::path> config;
+  bool once = false;
+  bool force = false;
+  bool json = false;
+  std::vector<std::pair<std::string, std::string>> options;  ///< The rest: name without dashes and value, in order.
+};
+
+/// The environment that settings may come from.
+struct Environment {
+  std::vector<std::pair<std::string, std::string>> variables;
+  bool root = false;                                                 ///< Decides the default of --state-dir.
+  std::filesystem::path default_config = "/etc/acme-agent/acme-agent.conf";  ///< With conf.d/*.conf beside it.
+};
+Environment environment_of_process(char** envp);
+
+/// Throws Error (ask_operator): unknown option or command with the nearest known one, a missing or surplus value. Options are
+/// never guessed from a prefix.
+CommandLine parse_command_line(const std::vector<std::string>& arguments);
+
+/// Reads the files and puts everything together: command line beats environment beats file beats default.
+/// Throws Error (ask_operator) whose message has every complaint, a line each, with file and line or the option.
+Configuration load_configuration(const CommandLine& command_line, const Environment& environment);
+
+/// The help page: an overview for an empty topic, else about one command or "options". Throws Error for an unknown topic.
+std::string help_text(const std::string& topic);
+
+}  // namespace acme_agent
