@@ -1,0 +1,103 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <acme_agent/base/clock.hpp>
+#include <acme_agent/base/identifier.hpp>
+#include <acme_agent/crypto/certificate.hpp>
+#include <acme_agent/net/transport.hpp>
+
+namespace acme_agent::test {
+
+/// An ACME server in memory, behind the Transport seam. It refuses what Pebble refuses, with the same status and
+/// problem type (tests/acme/strictness_test.cpp holds both to it), and misbehaves as a test tells it to.
+/// Safe from every thread; must outlive its connections.
+class FakeCa {
+ public:
+  struct Exchange {
+    Request request;
+    std::string payload;  ///< Of the JWS, decoded; empty if the request carried none.
+    Response response;
+  };
+
+  explicit FakeCa(Clock& clock);
+  ~FakeCa();
+
+  std::string directory_url() const;
+  /// Its root certificate.
+  std::string root_pem() const;
+
+  /// A new client connection.
+  std::unique_ptr<Transport> connect();
+
+  // How it behaves. What is not said behaves well: every challenge is found valid at once, orders are issued at once.
+
+  /// How the server looks at what the client shows: the key authorization that it finds for a name and a token, or
+  /// nothing if there is no answer (problem "connection"). Called on the thread that answers the challenge.
+  void on_validate(std::function<std::optional<std::string>(const Identifier&, const std::string& token)> look);
+
+  void reject_nonces(int percent);
+  void reject_next_nonces(int count);
+  /// Every exchange takes so long, by the clock.
+  void latency(Duration latency);
+  /// No connection for the next `exchanges`, or until come_back().
+  void go_down(int exchanges);
+  void go_down();
+  void come_back();
+  /// The next request whose URL contains `url_part` gets exactly this answer; several wait in line.
+  void answer_next(const std::string& url_part, Response response);
+  /// The next request whose URL contains `url_part` is carried out, but its answer is lost on the way.
+  void lose_next_answer(const std::string& url_part);
+  /// Header Retry-After of unfinished authorizations and orders; empty: none.
+  void retry_after(const std::string& text);
+
+  void require_external_account();
+  void forget_accounts();
+  /// As an operator of the server would: orders are no longer known.
+  void forget_orders();
+
+  /// Validations never end.
+  void keep_pending(bool pending = true);
+  /// How often an authorization is shown as pending after its challenge was answered.
+  void validating_polls(int polls);
+  /// Validations of this name end with a problem; empty type: they pass again.
+  void fail_validation(const std::string& name, const std::string& problem_type, const std::string& detail);
+  /// A new order gets the valid authorizations of earlier ones (30 days).
+  void reuse_authorizations(bool reuse = true);
+  /// Further challenges in every authorization, in front: JSON objects.
+  void extra_challenge(const std::string& json);
+
+  /// How often an order is shown as processing after finalize.
+  void processing_polls(int polls);
+  /// Orders become invalid after finalize.
+  void fail_issuance(const std::string& problem_type, const std::string& detail);
+  void certificate_lifetime(Duration lifetime);
+  /// Certificates are back-dated by so much (default: one hour); negative: from the future.
+  void backdate(Duration backdate);
+  /// Certificates carry another key than the one in the request.
+  void wrong_key(bool wrong = true);
+  /// Certificates carry other names than those in the order.
+  void wrong_names(std::vector<Identifier> names);
+  /// What is sent instead of the PEM chain.
+  void tamper_chain(std::function<std::string(const std::string& pem)> tamper);
+
+  // What happened.
+
+  int accounts_created() const;
+  int orders_created() const;
+  int certificates_issued() const;
+  /// All exchanges with an answer, in order.
+  std::vector<Exchange> requests() const;
+  /// Requests whose URL contains `url_part`.
+  int count(const std::string& url_part) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace acme_agent::test
