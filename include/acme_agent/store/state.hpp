@@ -3,9 +3,12 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <acme_agent/base/clock.hpp>
+#include <acme_agent/base/identifier.hpp>
 #include <acme_agent/crypto/certificate.hpp>
 #include <acme_agent/crypto/private_key.hpp>
 
@@ -45,8 +48,8 @@ struct Held {
 /// An order under way. Stored before finalize, so that a restart picks it up and nothing is ordered twice.
 struct Pending {
   PrivateKey key;
-  std::string server;            ///< Directory URL.
-  std::string order_url;         ///< Empty while only the key is chosen.
+  std::string server;     ///< Directory URL.
+  std::string order_url;  ///< Empty while only the key is chosen.
   std::vector<Identifier> identifiers;
 };
 
@@ -126,7 +129,9 @@ class StateFolder {
   std::filesystem::path control_socket() const { return folder_ / "control.sock"; }
   std::filesystem::path live(const std::string& name) const { return folder_ / "live" / name; }
   Accounts accounts() const { return Accounts(folder_ / "accounts"); }
-  CertificateState certificate(const std::string& name) const { return CertificateState(folder_ / "certificates" / name); }
+  CertificateState certificate(const std::string& name) const {
+    return CertificateState(folder_ / "certificates" / name);
+  }
 
  private:
   std::filesystem::path folder_;

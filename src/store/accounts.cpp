@@ -1,0 +1,57 @@
+#include <string_view>
+
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/base/text.hpp>
+#include <acme_agent/crypto/digest.hpp>
+#include <acme_agent/store/state.hpp>
+#include <acme_agent/sys/file.hpp>
+
+#include "documents.hpp"
+
+namespace acme_agent {
+namespace {
+
+bool safe_in_file_name(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+}
+
+/// "ca.example:14000/dir" becomes "ca.example_14000-dir-" and eight digits that keep apart what looks alike.
+std::string folder_name(std::string_view url) {
+  std::string_view place = url;
+  const std::size_t scheme = place.find("://");
+  if (scheme != std::string_view::npos) place.remove_prefix(scheme + 3);
+  std::string name;
+  for (const char c : place.substr(0, 100)) name += safe_in_file_name(c) ? c : c == ':' ? '_' : '-';
+  return name + "-" + to_hex(sha256(url)).substr(0, 8);
+}
+
+}  // namespace
+
+std::filesystem::path Accounts::folder_for(const std::string& directory_url) const {
+  return folder_ / folder_name(directory_url);
+}
+
+std::optional<Account> Accounts::load(const std::string& directory_url) const {
+  const std::filesystem::path folder = folder_for(directory_url);
+  const auto document = read_sound_document<AccountDocument>(folder / "account.json");
+  if (document && !document->directory.empty() && document->directory != directory_url) {
+    throw Error(Remedy::ask_operator, (folder / "account.json").string() + " belongs to " +
+                                          printable(document->directory) + " and not to " + printable(directory_url) +
+                                          ": move the folder away");
+  }
+  const std::optional<PrivateKey> key = read_key(folder / "key.pem");
+  if (!key) return std::nullopt;
+  // Without its URL an account is found by its key (RFC 8555 7.3.1).
+  if (!document || document->key != key->thumbprint()) return Account{*key, "", ""};
+  return Account{*key, document->url, document->contact};
+}
+
+void Accounts::save(const std::string& directory_url, const Account& account) const {
+  const std::filesystem::path folder = folder_for(directory_url);
+  make_folder(folder, 0700);
+  write_file(folder / "key.pem", account.key.to_pem().reveal(), Ownership{});
+  const AccountDocument document{directory_url, account.url, account.contact, account.key.thumbprint()};
+  write_file(folder / "account.json", to_json(document), Ownership{});
+}
+
+}  // namespace acme_agent

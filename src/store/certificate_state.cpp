@@ -1,0 +1,92 @@
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/store/state.hpp>
+#include <acme_agent/sys/file.hpp>
+#include <acme_agent/sys/generations.hpp>
+
+#include "documents.hpp"
+
+namespace acme_agent {
+
+std::optional<Held> CertificateState::held() const {
+  const GenerationFolder folder(folder_ / "held");
+  // One generation for all reads, as `status` looks while the agent switches; plain files come from a restored backup.
+  const std::filesystem::path generation = folder.current().value_or(folder.path());
+  const auto issued = read_sound_document<IssuedDocument>(generation / "issued.json");
+  const std::optional<PrivateKey> key = read_key(generation / "privkey.pem");
+  const std::optional<CertificateChain> chain = read_chain(generation / "fullchain.pem");
+  if (!key || !chain || !chain->leaf().has_public_key_of(*key)) return std::nullopt;
+  return Held{{*key, *chain}, issued ? issued->server : ""};
+}
+
+void CertificateState::hold(const Held& held) const {
+  GenerationFolder folder(folder_ / "held");
+  make_folder(folder.path(), 0700);
+  const std::vector<GenerationFolder::File> files = {{"fullchain.pem", Secret(held.pair.chain.pem())},
+                                                     {"privkey.pem", held.pair.key.to_pem()},
+                                                     {"issued.json", Secret(to_json(IssuedDocument{held.server}))}};
+  folder.activate(folder.prepare(files, Ownership{}));
+}
+
+std::optional<Pending> CertificateState::pending() const {
+  const std::filesystem::path folder = folder_ / "pending";
+  const auto document = read_sound_document<OrderDocument>(folder / "order.json");
+  const std::optional<PrivateKey> key = read_key(folder / "key.pem");
+  if (!document || !key || document->key != key->thumbprint()) return std::nullopt;
+  return Pending{*key, document->server, document->order, document->identifiers};
+}
+
+void CertificateState::save_pending(const Pending& pending) const {
+  const std::filesystem::path folder = folder_ / "pending";
+  make_folder(folder, 0700);
+  write_file(folder / "key.pem", pending.key.to_pem().reveal(), Ownership{});
+  const OrderDocument document{pending.server, pending.order_url, pending.key.thumbprint(), pending.identifiers};
+  write_file(folder / "order.json", to_json(document), Ownership{});
+}
+
+void CertificateState::clear_pending() const {
+  const std::filesystem::path folder = folder_ / "pending";
+  std::error_code error;
+  const std::uintmax_t removed = std::filesystem::remove_all(folder, error);
+  if (error) throw_errno("removing", folder, error.value());
+  if (removed > 0) sync_folder(folder_);
+}
+
+CertificateState::Loaded CertificateState::load_record() const {
+  const std::filesystem::path path = folder_ / "record.json";
+  try {
+    return {read_document<Record>(path).value_or(Record{}), ""};
+  } catch (const Damaged& damage) {
+    std::error_code error;
+    std::filesystem::rename(path, path.string() + ".damaged", error);
+    return {Record{}, path.string() + " is damaged (" + damage.why + ") and starts afresh; " +
+                          (error ? "it could not be kept aside: " + error.message()
+                                 : "what was there is kept as record.json.damaged")};
+  }
+}
+
+void CertificateState::save_record(const Record& record) const {
+  const std::filesystem::path path = folder_ / "record.json";
+  const std::string text = to_json(record);
+  const std::optional<Secret> stored = read_file(path);
+  if (stored && stored->reveal() == text) return;
+  make_folder(folder_, 0700);
+  write_file(path, text, Ownership{});
+}
+
+std::string_view to_string(Reason reason) {
+  switch (reason) {
+    case Reason::lifetime:
+      return "lifetime";
+    case Reason::missing:
+      return "missing";
+    case Reason::changed:
+      return "changed";
+    case Reason::retry:
+      return "retry";
+    case Reason::forced:
+      return "forced";
+  }
+  return "";
+}
+
+}  // namespace acme_agent

@@ -1,0 +1,260 @@
+#include "documents.hpp"
+
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/sys/file.hpp>
+
+namespace acme_agent {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::uint64_t our_version = 1;
+constexpr std::size_t largest_file = 1 << 20;
+
+/// Far larger than anything we write; read_file() cannot tell this from a failure.
+bool too_large(const std::filesystem::path& path) {
+  std::error_code none;
+  const std::uintmax_t size = std::filesystem::file_size(path, none);
+  return !none && size > largest_file;
+}
+
+/// The member of an object; null if it is missing.
+const json& member(const json& object, const char* name) {
+  static const json null;
+  const auto found = object.find(name);
+  return found == object.end() ? null : *found;
+}
+
+Damaged unexpected(const char* name, std::string_view kind) {
+  return Damaged{"\"" + std::string(name) + "\" is not " + std::string(kind)};
+}
+
+void read(const json& object, const char* name, std::string& value) {
+  const json& field = member(object, name);
+  if (field.is_null()) return;
+  if (!field.is_string()) throw unexpected(name, "a text");
+  value = field.get<std::string>();
+}
+
+void read(const json& object, const char* name, bool& value) {
+  const json& field = member(object, name);
+  if (field.is_null()) return;
+  if (!field.is_boolean()) throw unexpected(name, "true or false");
+  value = field.get<bool>();
+}
+
+void read(const json& object, const char* name, int& value) {
+  const json& field = member(object, name);
+  if (field.is_null()) return;
+  constexpr std::uint64_t largest = std::numeric_limits<int>::max();
+  if (!field.is_number_unsigned() || field.get<std::uint64_t>() > largest) throw unexpected(name, "a count");
+  value = field.get<int>();
+}
+
+void read(const json& object, const char* name, std::optional<TimePoint>& value) {
+  const json& field = member(object, name);
+  if (field.is_null()) return;
+  if (field.is_string()) value = parse_rfc3339(field.get_ref<const std::string&>());
+  if (!value) throw unexpected(name, "a date");
+}
+
+/// The elements of a list, each of them an object.
+const json& objects(const json& object, const char* name) {
+  static const json empty = json::array();
+  const json& field = member(object, name);
+  if (field.is_null()) return empty;
+  if (!field.is_array()) throw unexpected(name, "a list");
+  for (const json& element : field) {
+    if (!element.is_object()) throw unexpected(name, "a list of objects");
+  }
+  return field;
+}
+
+void read(const json& object, AccountDocument& document) {
+  read(object, "directory", document.directory);
+  read(object, "url", document.url);
+  read(object, "contact", document.contact);
+  read(object, "key", document.key);
+}
+
+void read(const json& object, OrderDocument& document) {
+  read(object, "server", document.server);
+  read(object, "order", document.order);
+  read(object, "key", document.key);
+  for (const json& element : objects(object, "identifiers")) {
+    std::string type;
+    Identifier identifier;
+    read(element, "type", type);
+    read(element, "value", identifier.value);
+    if (type != "dns" && type != "ip") throw unexpected("type", "\"dns\" or \"ip\"");
+    identifier.type = type == "ip" ? Identifier::Type::ip : Identifier::Type::dns;
+    document.identifiers.push_back(std::move(identifier));
+  }
+}
+
+void read(const json& object, IssuedDocument& document) {
+  read(object, "server", document.server);
+}
+
+/// A word that we do not know keeps the default: later versions may have more reasons.
+void read(const json& object, const char* name, Reason& value) {
+  std::string word;
+  read(object, name, word);
+  for (const Reason known : {Reason::lifetime, Reason::missing, Reason::changed, Reason::retry, Reason::forced}) {
+    if (word == to_string(known)) value = known;
+  }
+}
+
+void read(const json& object, Record& record) {
+  read(object, "inputs", record.inputs);
+  read(object, "next_attempt", record.next_attempt);
+  read(object, "reason", record.reason);
+  read(object, "last_attempt", record.last_attempt);
+  read(object, "last_error", record.last_error);
+  read(object, "failures", record.failures);
+  read(object, "retry_after", record.not_before);
+  const json& deploy = member(object, "deploy");
+  if (!deploy.is_null()) {
+    if (!deploy.is_object()) throw unexpected("deploy", "an object");
+    read(deploy, "ok", record.deploy.ok);
+    read(deploy, "next_attempt", record.deploy.next_attempt);
+    read(deploy, "last_error", record.deploy.last_error);
+    read(deploy, "failures", record.deploy.failures);
+    read(deploy, "last_look", record.deploy.last_look);
+  }
+  for (const json& element : objects(object, "served")) {
+    Served served;
+    std::optional<TimePoint> checked;
+    read(element, "endpoint", served.endpoint);
+    read(element, "address", served.address);
+    read(element, "ok", served.ok);
+    read(element, "checked", checked);
+    read(element, "detail", served.detail);
+    served.checked = checked.value_or(TimePoint{});
+    record.served.push_back(std::move(served));
+  }
+}
+
+json date(const std::optional<TimePoint>& time) {
+  return time ? json(format_rfc3339(*time)) : json();
+}
+
+json text_or_null(const std::string& text) {
+  return text.empty() ? json() : json(text);
+}
+
+/// What came from elsewhere may be broken UTF-8, which must not keep us from writing the rest.
+std::string dump(const nlohmann::ordered_json& object) {
+  return object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+void check_version(const json& object, const std::filesystem::path& path) {
+  const json& version = member(object, "version");
+  if (version.is_null()) return;
+  if (!version.is_number_unsigned() || version == 0U) throw unexpected("version", "a version");
+  if (version.get<std::uint64_t>() > our_version) {
+    throw Error(Remedy::ask_operator, path.string() + " was written by a newer acme-agent (version " + version.dump() +
+                                          "): upgrade this one, or move the file away");
+  }
+}
+
+}  // namespace
+
+std::string to_json(const AccountDocument& document) {
+  return dump({{"version", our_version},
+               {"directory", document.directory},
+               {"url", document.url},
+               {"contact", document.contact},
+               {"key", document.key}});
+}
+
+std::string to_json(const OrderDocument& document) {
+  json identifiers = json::array();
+  for (const Identifier& identifier : document.identifiers) {
+    const bool ip = identifier.type == Identifier::Type::ip;
+    identifiers.push_back({{"type", ip ? "ip" : "dns"}, {"value", identifier.value}});
+  }
+  return dump({{"version", our_version},
+               {"server", document.server},
+               {"order", document.order},
+               {"key", document.key},
+               {"identifiers", identifiers}});
+}
+
+std::string to_json(const IssuedDocument& document) {
+  return dump({{"version", our_version}, {"server", document.server}});
+}
+
+std::string to_json(const Record& record) {
+  json served = json::array();
+  for (const Served& seen : record.served) {
+    served.push_back({{"endpoint", seen.endpoint},
+                      {"address", seen.address},
+                      {"ok", seen.ok},
+                      {"checked", format_rfc3339(seen.checked)},
+                      {"detail", seen.detail}});
+  }
+  const json deploy = {{"ok", record.deploy.ok},
+                       {"next_attempt", date(record.deploy.next_attempt)},
+                       {"last_error", text_or_null(record.deploy.last_error)},
+                       {"failures", record.deploy.failures},
+                       {"last_look", date(record.deploy.last_look)}};
+  return dump({{"version", our_version},
+               {"inputs", record.inputs},
+               {"next_attempt", date(record.next_attempt)},
+               {"reason", to_string(record.reason)},
+               {"last_attempt", date(record.last_attempt)},
+               {"last_error", text_or_null(record.last_error)},
+               {"failures", record.failures},
+               {"retry_after", date(record.not_before)},
+               {"deploy", deploy},
+               {"served", served}});
+}
+
+template <class Document>
+std::optional<Document> read_document(const std::filesystem::path& path) {
+  if (too_large(path)) throw Damaged{"it is larger than any that we write"};
+  const std::optional<Secret> text = read_file(path, largest_file);
+  if (!text) return std::nullopt;
+  const json object = json::parse(text->reveal(), nullptr, false);
+  if (object.is_discarded()) throw Damaged{"it is not JSON"};
+  if (!object.is_object()) throw Damaged{"it is not a JSON object"};
+  check_version(object, path);
+  Document document;
+  read(object, document);
+  return document;
+}
+
+template std::optional<AccountDocument> read_document(const std::filesystem::path&);
+template std::optional<OrderDocument> read_document(const std::filesystem::path&);
+template std::optional<IssuedDocument> read_document(const std::filesystem::path&);
+template std::optional<Record> read_document(const std::filesystem::path&);
+
+std::optional<PrivateKey> read_key(const std::filesystem::path& path) {
+  if (too_large(path)) return std::nullopt;
+  const std::optional<Secret> pem = read_file(path, largest_file);
+  if (!pem) return std::nullopt;
+  try {
+    return PrivateKey::from_pem(*pem);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+std::optional<CertificateChain> read_chain(const std::filesystem::path& path) {
+  if (too_large(path)) return std::nullopt;
+  const std::optional<Secret> pem = read_file(path, largest_file);
+  if (!pem) return std::nullopt;
+  try {
+    return CertificateChain::from_pem(pem->reveal());
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace acme_agent

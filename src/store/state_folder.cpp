@@ -1,0 +1,57 @@
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/store/state.hpp>
+#include <acme_agent/sys/file.hpp>
+
+namespace acme_agent {
+namespace {
+
+void check_folder(const std::filesystem::path& path) {
+  std::error_code none;
+  const std::filesystem::file_status status = std::filesystem::status(path, none);
+  if (std::filesystem::exists(status) && !std::filesystem::is_directory(status)) {
+    throw Error(Remedy::ask_operator, path.string() + " is not a folder: move it away, or choose another --state-dir");
+  }
+}
+
+/// Root may write anywhere, but what it leaves here would be unreadable for the agent that this folder belongs to.
+void check_ours(const std::filesystem::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) throw_errno("looking at", path, errno);
+  if (status.st_uid == ::geteuid()) return;
+  throw Error(Remedy::ask_operator,
+              path.string() + " belongs to the user with the id " + std::to_string(status.st_uid) + ", and we run as " +
+                  std::to_string(::geteuid()) + ": run as that user, or choose another --state-dir");
+}
+
+/// A page, as an empty file may still fit into a full file system.
+void check_writable(const std::filesystem::path& folder) {
+  const std::filesystem::path path = folder / ".write-test";
+  write_file(path, std::string(4096, '\n'), Ownership{});
+  ::unlink(path.c_str());
+}
+
+}  // namespace
+
+void StateFolder::create() const {
+  try {
+    for (const std::filesystem::path& open : {folder_, folder_ / "live"}) {
+      check_folder(open);
+      make_folder(open, 0711);
+    }
+    for (const std::filesystem::path& closed : {folder_ / "accounts", folder_ / "certificates"}) {
+      check_folder(closed);
+      make_folder(closed, 0700);
+      check_ours(closed);
+    }
+    check_writable(folder_);
+  } catch (const Error& error) {
+    throw Error(Remedy::ask_operator, "the state folder cannot be used: " + error.message());
+  }
+}
+
+}  // namespace acme_agent
