@@ -52,10 +52,12 @@ class Certificate {
   bool signed_by(const Certificate& issuer) const;
   bool operator==(const Certificate& other) const { return der() == other.der(); }
 
+  /// For the other files of this room, and tests.
   x509_st* handle() const noexcept { return handle_.get(); }
-  explicit Certificate(std::shared_ptr<x509_st> handle) : handle_(std::move(handle)) {}
 
  private:
+  explicit Certificate(std::shared_ptr<x509_st> handle) : handle_(std::move(handle)) {}
+
   std::shared_ptr<x509_st> handle_;
 };
 

@@ -38,7 +38,7 @@ class PrivateKey {
   /// "ES256", "ES384" or "RS256".
   std::string_view jws_algorithm() const;
 
-  /// For the other files of this room only.
+  /// For the other files of this room, and tests.
   evp_pkey_st* handle() const noexcept { return handle_.get(); }
 
  private:

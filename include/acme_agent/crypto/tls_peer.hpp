@@ -12,15 +12,16 @@ namespace acme_agent {
 
 /// How a client introduces itself to the server that is looked at.
 enum class TlsClient {
-  standard,    ///< What OpenSSL offers by default.
-  rsa_tls12,   ///< TLS 1.2 with RSA certificates only, as the small devices do: sees the RSA pair of a broker with two.
+  standard,   ///< What OpenSSL offers by default.
+  rsa_tls12,  ///< TLS 1.2 with RSA certificates only, as the small devices do: sees the RSA pair of a broker with two.
 };
 
 /// What a server showed in one handshake.
 struct TlsPeer {
   std::optional<CertificateChain> chain;  ///< As sent; nothing if the handshake failed before a certificate came.
-  bool completed = false;                 ///< The handshake was finished; a server that wants a client certificate may refuse.
-  std::string failure;                    ///< Why it was not, in words; empty if it was.
+  bool completed = false;  ///< The handshake was finished; a server that wants a client certificate may refuse.
+  std::string failure;     ///< Why it was not, in words; empty if it was.
+  bool timed_out = false;  ///< The failure is that the time was up.
 };
 
 /// Shakes hands over the connected, non-blocking socket `fd` (not closed), sending `server_name` as SNI unless it is
