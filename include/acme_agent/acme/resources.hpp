@@ -21,7 +21,8 @@ struct Problem {
     std::optional<Identifier> identifier;
   };
 
-  std::string type;  ///< Without "urn:ietf:params:acme:error:"; whole if it starts otherwise.
+  /// Without "urn:ietf:params:acme:error:"; whole if it starts otherwise; empty if the server gave none.
+  std::string type;
   std::string detail;
   int status = 0;
   std::string instance;          ///< A page for people (RFC 8555 7.3.3); empty if none.
@@ -31,7 +32,8 @@ struct Problem {
   std::string sentence() const;
 };
 
-/// A server refused a request. Its remedy follows from the type of the problem, its not_before from Retry-After.
+/// A server refused a request. Its remedy follows from the type of the problem, its not_before from Retry-After (of a
+/// rate limit, also from its text).
 class ProblemError final : public Error {
  public:
   ProblemError(Problem problem, std::optional<TimePoint> retry_after);
@@ -48,16 +50,17 @@ struct Directory {
   std::string new_nonce;
   std::string new_account;
   std::string new_order;
-  std::string terms_of_service;  ///< Empty if none.
+  std::string terms_of_service;  ///< For people: any kind of URL; empty if none.
   bool external_account_required = false;
 };
 
-/// RFC 8555 7.1.5, 8. Types that we do not know are kept, with an empty token.
+/// RFC 8555 7.1.5, 8. A challenge without a token is not to be used: it has none, or one that no file name or URL may
+/// contain, or something else is wrong with it.
 struct Challenge {
   std::string type;
   std::string url;
   Status status = Status::pending;
-  std::string token;  ///< Characters of base64url only, 1 to 128 of them.
+  std::string token;  ///< Characters of base64url only, 1 to 128 of them; or empty.
   std::optional<Problem> error;
 };
 

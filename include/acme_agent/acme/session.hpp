@@ -14,24 +14,27 @@
 
 namespace acme_agent {
 
-/// RFC 8555 spoken for one account on one server: one method for each request, no waiting and no policy. The directory is
-/// fetched with the first request; nonces come from every response; a badNonce is answered with the nonce of the
-/// error, again and again for 30 s at most (RFC 8555 6.5). For one thread at a time.
+/// RFC 8555 spoken for one account on one server: one method for each request, no waiting and no policy. The directory
+/// is fetched with the first request; nonces come from every response; a badNonce is answered with the nonce of the
+/// error, again and again for 30 s and 300 times at most (RFC 8555 6.5). For one thread at a time.
 ///
-/// Every method throws ProblemError for a problem document, Error for an answer that is none of RFC 8555's (retry), and
-/// what the transport throws. What the server sends is bounded and checked: URLs must be https.
+/// Every method throws ProblemError for a status that is no success (of an empty type if no problem document came with
+/// it), Error for an answer that is none of RFC 8555's (retry), and what the transport throws. What the server sends is
+/// bounded and checked: URLs must be https.
 class Session {
  public:
   /// `account_url` is empty until new_account().
   Session(Transport& transport, const Clock& clock, std::string directory_url, PrivateKey account_key,
           std::string account_url);
 
+  /// Throws Error (ask_operator) if there is no ACME server at that URL.
   const Directory& directory(const std::stop_token& stop);
 
-  /// Makes the account, or finds the one that this key has, agreeing to the terms of service. Returns its URL, which the
-  /// other methods use from now on. `contact` is a mail address or empty (RFC 8555 7.3).
+  /// Makes the account, or finds the one that this key has, agreeing to the terms of service. Returns its URL, which
+  /// the other methods use from now on. `contact` is a mail address or empty (RFC 8555 7.3).
   std::string new_account(const std::string& contact, const std::stop_token& stop);
 
+  /// Throws Error (retry) if the order that comes back is for other names.
   Order new_order(const std::vector<Identifier>& identifiers, const std::stop_token& stop);
   Polled<Order> order(const std::string& url, const std::stop_token& stop);
   Authorization authorization(const std::string& url, const std::stop_token& stop);
@@ -48,8 +51,10 @@ class Session {
   CertificateChain download(const Order& order, const std::stop_token& stop);
 
  private:
-  Response post(const std::string& url, const std::string& payload, const std::stop_token& stop);
-  std::string fresh_nonce(const std::stop_token& stop);
+  /// Signed by the account `kid`, or by the bare key if that is empty; an empty payload is a POST-as-GET.
+  Response post(const std::string& url, const std::string& payload, const std::string& kid,
+                const std::stop_token& stop);
+  std::string take_nonce(const std::stop_token& stop);
   void keep_nonce(const Response& response);
 
   Transport& transport_;

@@ -1,0 +1,290 @@
+#include "messages.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+
+#include <acme_agent/base/base64url.hpp>
+#include <acme_agent/base/text.hpp>
+
+namespace acme_agent {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t max_body = std::size_t{1} << 20;
+constexpr int max_depth = 32;
+constexpr std::size_t max_url = 2048;
+constexpr std::size_t max_token = 128;
+/// Members of any list; the largest orders of public servers have 100 names.
+constexpr std::size_t max_members = 1000;
+constexpr std::size_t max_subproblems = 100;
+
+struct TooDeep {};
+
+/// Nothing if `text` is no JSON, or too large or too deep to be an answer of an ACME server.
+std::optional<json> parse_json(const std::string& text) {
+  if (text.size() > max_body) return std::nullopt;
+  const auto bound_depth = [](int depth, json::parse_event_t, json&) {
+    if (depth > max_depth) throw TooDeep{};
+    return true;
+  };
+  try {
+    return json::parse(text, bound_depth);
+  } catch (const json::exception&) {
+    return std::nullopt;
+  } catch (const TooDeep&) {
+    return std::nullopt;
+  }
+}
+
+const json* find(const json& object, const char* name) {
+  const auto member = object.find(name);
+  return member == object.end() ? nullptr : &*member;
+}
+
+/// Empty if there is no such text.
+std::string optional_text(const json& object, const char* name) {
+  const json* member = find(object, name);
+  return member != nullptr && member->is_string() ? member->get<std::string>() : std::string();
+}
+
+bool is_true(const json& object, const char* name) {
+  const json* member = find(object, name);
+  return member != nullptr && member->is_boolean() && member->get<bool>();
+}
+
+std::optional<Status> to_status(std::string_view word) {
+  if (word == "pending") return Status::pending;
+  if (word == "processing") return Status::processing;
+  if (word == "ready") return Status::ready;
+  if (word == "valid") return Status::valid;
+  if (word == "invalid") return Status::invalid;
+  if (word == "deactivated") return Status::deactivated;
+  if (word == "expired") return Status::expired;
+  if (word == "revoked") return Status::revoked;
+  return std::nullopt;
+}
+
+std::optional<Identifier> to_identifier(const json& object) {
+  if (!object.is_object()) return std::nullopt;
+  const std::string type = optional_text(object, "type");
+  try {
+    const Identifier identifier = parse_identifier(optional_text(object, "value"));
+    const bool fits = type == (identifier.type == Identifier::Type::dns ? "dns" : "ip");
+    return fits ? std::optional(identifier) : std::nullopt;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+std::optional<Problem> to_problem(const json& object) {
+  const auto short_type = [](std::string type) {
+    constexpr std::string_view acme = "urn:ietf:params:acme:error:";  // RFC 8555 6.7
+    if (type.starts_with(acme)) type.erase(0, acme.size());
+    return type;
+  };
+  if (!object.is_object()) return std::nullopt;
+  Problem problem;
+  problem.type = short_type(optional_text(object, "type"));
+  problem.detail = optional_text(object, "detail");
+  if (problem.type.empty() && problem.detail.empty()) return std::nullopt;
+  problem.instance = optional_text(object, "instance");
+  if (const json* status = find(object, "status"); status != nullptr && status->is_number_integer()) {
+    problem.status = static_cast<int>(std::clamp<std::int64_t>(status->get<std::int64_t>(), 0, 999));
+  }
+  if (const json* subproblems = find(object, "subproblems"); subproblems != nullptr && subproblems->is_array()) {
+    for (const json& sub : *subproblems) {
+      if (!sub.is_object() || problem.subproblems.size() == max_subproblems) continue;
+      const json* identifier = find(sub, "identifier");
+      problem.subproblems.push_back({short_type(optional_text(sub, "type")), optional_text(sub, "detail"),
+                                     identifier != nullptr ? to_identifier(*identifier) : std::nullopt});
+    }
+  }
+  return problem;
+}
+
+std::optional<Problem> error_of(const json& object) {
+  const json* error = find(object, "error");
+  return error != nullptr ? to_problem(*error) : std::nullopt;
+}
+
+bool is_token(std::string_view token) {
+  const auto is_base64url = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  };
+  return !token.empty() && token.size() <= max_token && std::all_of(token.begin(), token.end(), is_base64url);
+}
+
+/// One object that a server sent, and the complaints about it.
+class Answer {
+ public:
+  Answer(const std::string& body, const std::string& url, std::string kind)
+      : sender_("the server at " + host_of(url) + " sent " + std::move(kind)) {
+    std::optional<json> object = parse_json(body);
+    if (!object || !object->is_object()) complain("that is no JSON object we could read");
+    object_ = std::move(*object);
+  }
+
+  const json& object() const { return object_; }
+
+  [[noreturn]] void complain(const std::string& fault) const { throw Error(Remedy::retry, sender_ + " " + fault); }
+
+  std::string text(const char* name) const {
+    const json* member = find(object_, name);
+    if (member == nullptr) complain(without(name));
+    if (!member->is_string()) complain("whose '" + std::string(name) + "' is no text");
+    return member->get<std::string>();
+  }
+
+  std::string url(const char* name) const { return checked_url(text(name), name); }
+
+  std::string checked_url(std::string url, const char* name) const {
+    if (!is_usable_url(url)) complain("whose '" + std::string(name) + "' is no https URL: " + printable(url, 100));
+    return url;
+  }
+
+  const json& list(const char* name) const {
+    const json* member = find(object_, name);
+    if (member == nullptr) complain(without(name));
+    if (!member->is_array()) complain("whose '" + std::string(name) + "' is no list");
+    if (member->size() > max_members) complain("with " + std::to_string(member->size()) + " '" + name + "'");
+    return *member;
+  }
+
+  Status status() const {
+    const std::string word = text("status");
+    const std::optional<Status> status = to_status(word);
+    if (!status) complain("in the unknown state '" + printable(word, 50) + "'");
+    return *status;
+  }
+
+  Identifier identifier(const json& member) const {
+    const std::optional<Identifier> identifier = to_identifier(member);
+    if (!identifier) complain("with an identifier that is no name or address");
+    return *identifier;
+  }
+
+ private:
+  static std::string without(const char* name) { return "without '" + std::string(name) + "'"; }
+
+  std::string sender_;
+  json object_;
+};
+
+/// A challenge that is not as it should be is one that we cannot use: it must not hurt the others.
+Challenge to_challenge(const json& object) {
+  Challenge challenge;
+  challenge.type = optional_text(object, "type");
+  challenge.url = optional_text(object, "url");
+  challenge.error = error_of(object);
+  const std::optional<Status> status = to_status(optional_text(object, "status"));
+  challenge.status = status.value_or(Status::pending);
+  const std::string token = optional_text(object, "token");
+  if (status && is_usable_url(challenge.url) && is_token(token)) challenge.token = token;
+  return challenge;
+}
+
+}  // namespace
+
+Directory read_directory(const std::string& body, const std::string& url) {
+  const Answer answer(body, url, "a directory");
+  Directory directory;
+  directory.url = url;
+  directory.new_nonce = answer.url("newNonce");
+  directory.new_account = answer.url("newAccount");
+  directory.new_order = answer.url("newOrder");
+  if (const json* meta = find(answer.object(), "meta"); meta != nullptr && meta->is_object()) {
+    directory.terms_of_service = optional_text(*meta, "termsOfService");
+    directory.external_account_required = is_true(*meta, "externalAccountRequired");
+  }
+  return directory;
+}
+
+Order read_order(const std::string& body, const std::string& url) {
+  const Answer answer(body, url, "an order");
+  Order order;
+  order.url = url;
+  order.status = answer.status();
+  for (const json& member : answer.list("identifiers")) order.identifiers.push_back(answer.identifier(member));
+  for (const json& member : answer.list("authorizations")) {
+    order.authorizations.push_back(
+        answer.checked_url(member.is_string() ? member.get<std::string>() : std::string(), "authorizations"));
+  }
+  order.finalize = answer.url("finalize");
+  if (order.status == Status::valid) order.certificate = answer.url("certificate");
+  order.error = error_of(answer.object());
+  return order;
+}
+
+Authorization read_authorization(const std::string& body, const std::string& url) {
+  const Answer answer(body, url, "an authorization");
+  Authorization authorization;
+  authorization.url = url;
+  authorization.status = answer.status();
+  const json* identifier = find(answer.object(), "identifier");
+  if (identifier == nullptr) answer.complain("without 'identifier'");
+  authorization.identifier = answer.identifier(*identifier);
+  // RFC 8555 7.1.4: the identifier of a wildcard is the name without its "*.".
+  if (is_true(answer.object(), "wildcard") && !authorization.identifier.wildcard()) {
+    authorization.identifier.value.insert(0, "*.");
+  }
+  for (const json& member : answer.list("challenges")) {
+    if (member.is_object()) authorization.challenges.push_back(to_challenge(member));
+  }
+  return authorization;
+}
+
+std::optional<Problem> read_problem(const std::string& body) {
+  const std::optional<json> object = parse_json(body);
+  return object ? to_problem(*object) : std::nullopt;
+}
+
+bool is_usable_url(std::string_view url) {
+  constexpr std::string_view scheme = "https://";
+  return url.starts_with(scheme) && url.size() > scheme.size() && url.size() < max_url &&
+         std::all_of(url.begin(), url.end(), [](char c) { return c > ' ' && c <= '~'; });
+}
+
+std::string host_of(const std::string& url) {
+  const std::size_t scheme = url.find("://");
+  const std::size_t host = scheme == std::string::npos ? 0 : scheme + 3;
+  return printable(url.substr(host, url.find_first_of("/?#", host) - host), 300);
+}
+
+std::string new_account_payload(const std::string& contact) {
+  json payload = {{"termsOfServiceAgreed", true}};
+  if (!contact.empty()) payload["contact"] = {"mailto:" + contact};
+  return payload.dump();
+}
+
+std::string new_order_payload(const std::vector<Identifier>& identifiers) {
+  json list = json::array();
+  for (const Identifier& identifier : identifiers) {
+    const bool dns = identifier.type == Identifier::Type::dns;
+    list.push_back({{"type", dns ? "dns" : "ip"}, {"value", identifier.value}});
+  }
+  return json{{"identifiers", list}}.dump();
+}
+
+std::string finalize_payload(std::string_view csr_der) {
+  return json{{"csr", base64url_encode(csr_der)}}.dump();
+}
+
+std::string signed_request(const PrivateKey& key, const std::string& account_url, const std::string& nonce,
+                           const std::string& url, const std::string& payload) {
+  json header = {{"alg", key.jws_algorithm()}, {"nonce", nonce}, {"url", url}};
+  // RFC 8555 6.2: one of the two, never both.
+  if (account_url.empty()) {
+    header["jwk"] = json::parse(key.jwk());
+  } else {
+    header["kid"] = account_url;
+  }
+  const std::string protected_header = base64url_encode(header.dump());
+  const std::string encoded_payload = base64url_encode(payload);
+  const std::string signature = key.sign_jws(protected_header + "." + encoded_payload);
+  return json{{"protected", protected_header}, {"payload", encoded_payload}, {"signature", base64url_encode(signature)}}
+      .dump();
+}
+
+}  // namespace acme_agent

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <acme_agent/acme/resources.hpp>
+#include <acme_agent/crypto/private_key.hpp>
+
+namespace acme_agent {
+
+// What is read: `url` is where `body` came from. Fields that we do not know are left aside; throws Error (retry) that
+// names the server if a field that we need is missing or wrong, or if the text is absurdly large or deep.
+
+Directory read_directory(const std::string& body, const std::string& url);
+Order read_order(const std::string& body, const std::string& url);
+Authorization read_authorization(const std::string& body, const std::string& url);
+
+/// Nothing if `body` is no problem document.
+std::optional<Problem> read_problem(const std::string& body);
+
+/// An https URL of printable ASCII, shorter than 2048 bytes.
+bool is_usable_url(std::string_view url);
+
+/// The host, with its port if it has one, for messages.
+std::string host_of(const std::string& url);
+
+// What is written.
+
+std::string new_account_payload(const std::string& contact);
+std::string new_order_payload(const std::vector<Identifier>& identifiers);
+std::string finalize_payload(std::string_view csr_der);
+
+/// The body of a POST: a flattened JWS (RFC 8555 6.2), by `account_url` if there is one, else by the key itself.
+std::string signed_request(const PrivateKey& key, const std::string& account_url, const std::string& nonce,
+                           const std::string& url, const std::string& payload);
+
+}  // namespace acme_agent

@@ -1,0 +1,123 @@
+#include <array>
+
+#include <acme_agent/acme/resources.hpp>
+#include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/text.hpp>
+
+namespace acme_agent {
+namespace {
+
+/// What is known about a type of problem: what mends it, what it means, and what can be done about it.
+struct Known {
+  std::string_view type;
+  Remedy remedy;
+  std::string_view meaning;
+  std::string_view advice;
+};
+
+constexpr std::string_view same_answer =
+    "check that no other web server or proxy answers for this name on port 80, over IPv4 and over IPv6";
+
+// RFC 8555 6.7
+constexpr std::array known_problems = {
+    Known{"connection", Remedy::retry, "the server could not connect to this machine",
+          "check that port 80 is reachable from the internet and forwarded to this machine"},
+    Known{"dns", Remedy::retry, "the server could not look up the name",
+          "check that the name exists and that its A and AAAA records point to this machine"},
+    Known{"tls", Remedy::retry, "the server could not speak TLS with this machine",
+          "check which program answers on port 443 and whether port 80 redirects to it"},
+    Known{"caa", Remedy::retry, "a CAA record of the domain forbids this server to issue",
+          "change or remove the CAA record, or choose another --server"},
+    Known{"unauthorized", Remedy::retry, "the server found a wrong answer, or does not let us do this", same_answer},
+    Known{"incorrectResponse", Remedy::retry, "the server found a wrong answer to its challenge", same_answer},
+    Known{"compound", Remedy::retry, "the server found several faults", ""},
+    Known{"serverInternal", Remedy::retry, "the server has a fault of its own", ""},
+    Known{"badNonce", Remedy::retry, "the server refuses every nonce that it gave us",
+          "check whether a proxy in between stores answers"},
+    Known{"orderNotReady", Remedy::retry, "the order is not ready to be finalized", ""},
+    Known{"rateLimited", Remedy::wait, "a rate limit of the server is reached", ""},
+    Known{"userActionRequired", Remedy::ask_operator, "the server wants somebody to act first",
+          "read what it asks for, there"},
+    Known{"externalAccountRequired", Remedy::ask_operator, "the server issues only to accounts that it knows already",
+          "choose another --server: external account binding is not supported yet"},
+    Known{"rejectedIdentifier", Remedy::ask_operator, "the server does not issue for this name", "check --domain"},
+    Known{"unsupportedIdentifier", Remedy::ask_operator, "the server does not issue for this kind of name",
+          "check --domain or choose another --server"},
+    Known{"unsupportedContact", Remedy::ask_operator, "the server does not take this contact", "check --email"},
+    Known{"invalidContact", Remedy::ask_operator, "the server does not take this contact", "check --email"},
+    Known{"badSignatureAlgorithm", Remedy::ask_operator, "the server does not take signatures of this kind of key",
+          "choose another --server"},
+    Known{"badPublicKey", Remedy::ask_operator, "the server does not take this kind of key",
+          "choose another --key-type"},
+    Known{"badCSR", Remedy::ask_operator, "the server does not take the certificate request",
+          "check --domain and --key-type"},
+    Known{"malformed", Remedy::ask_operator, "the server did not understand the request", "check --server"},
+    Known{"accountDoesNotExist", Remedy::ask_operator, "the server does not know our account",
+          "remove the account from the state folder, so that a new one is made"},
+};
+
+const Known* find_known(std::string_view type) {
+  for (const Known& known : known_problems) {
+    if (known.type == type) return &known;
+  }
+  return nullptr;
+}
+
+/// `"detail" (type)`, whichever there is.
+std::string quote(const std::string& type, const std::string& detail) {
+  std::string text;
+  if (!detail.empty()) text = '"' + printable(trim(detail)) + '"';
+  if (!type.empty()) text += (text.empty() ? "(" : " (") + printable(type, 100) + ')';
+  return text;
+}
+
+/// Let's Encrypt says "…, retry after 2026-11-22 10:00:00 UTC: see https://…".
+std::optional<TimePoint> moment_in_text(std::string_view text) {
+  constexpr std::string_view lead = "retry after ";
+  constexpr std::size_t date_length = std::string_view("2026-11-22 10:00:00").size();
+  const std::size_t found = text.find(lead);
+  if (found == std::string_view::npos) return std::nullopt;
+  text.remove_prefix(found + lead.size());
+  if (text.size() < date_length || !text.substr(date_length).starts_with(" UTC")) return std::nullopt;
+  return parse_rfc3339(std::string(text.substr(0, date_length)) + 'Z');
+}
+
+std::optional<TimePoint> not_before(const Problem& problem, const std::optional<TimePoint>& retry_after) {
+  return retry_after || problem.type != "rateLimited" ? retry_after : moment_in_text(problem.detail);
+}
+
+Remedy remedy(const Problem& problem, const std::optional<TimePoint>& retry_after) {
+  if (const Known* known = find_known(problem.type)) return known->remedy;
+  return retry_after ? Remedy::wait : Remedy::retry;
+}
+
+std::string message(const Problem& problem, const std::optional<TimePoint>& retry_after) {
+  const std::optional<TimePoint> moment = not_before(problem, retry_after);
+  return problem.sentence() + (moment ? "; not to be tried again before " + format_rfc3339(*moment) : "");
+}
+
+}  // namespace
+
+std::string Problem::sentence() const {
+  const Known* known = find_known(type);
+  std::string text(known != nullptr ? known->meaning : "the server refused");
+  if (known == nullptr && status != 0) text += " with status " + std::to_string(status);
+  if (const std::string said = quote(type, detail); !said.empty()) text += ": " + said;
+  for (const Sub& sub : subproblems) {
+    text += "; " + (sub.identifier ? sub.identifier->value : std::string("without a name"));
+    text += ": " + quote(sub.type, sub.detail);
+  }
+  if (!instance.empty()) text += "; see " + printable(instance);
+
+  // The cause of a compound problem is in its parts.
+  if (known == nullptr || known->advice.empty()) known = subproblems.empty() ? known : find_known(subproblems[0].type);
+  if (known != nullptr && !known->advice.empty()) text += "; " + std::string(known->advice);
+  return text;
+}
+
+ProblemError::ProblemError(Problem problem, std::optional<TimePoint> retry_after)
+    : Error(acme_agent::remedy(problem, retry_after), acme_agent::message(problem, retry_after),
+            acme_agent::not_before(problem, retry_after)),
+      problem_(std::move(problem)) {}
+
+}  // namespace acme_agent
