@@ -10,8 +10,8 @@
 
 namespace acme_agent {
 
-/// An exclusive flock(2) on a file that is made if needed and stays; it ends with the process, whatever ends that, and is
-/// not inherited by programs that we start.
+/// An exclusive flock(2) on a file that is made if needed and stays; it ends with the process, whatever ends that, and
+/// is not inherited by programs that we start.
 class FileLock {
  public:
   /// Who has the lock; 0 if the system does not let us see.

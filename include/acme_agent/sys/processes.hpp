@@ -17,13 +17,15 @@ namespace acme_agent {
 /// A running process, as /proc shows it.
 struct Process {
   pid_t pid = 0;
-  std::string name;                   ///< comm: at most 15 characters.
-  std::uint64_t start_time = 0;       ///< Ticks since boot; with the pid it names one process for ever.
-  uid_t uid = 0;                      ///< Effective.
-  gid_t gid = 0;                      ///< Effective.
-  std::vector<gid_t> groups;          ///< Supplementary.
-  bool reads_everything = false;      ///< Has CAP_DAC_OVERRIDE or CAP_DAC_READ_SEARCH.
-  bool sees_our_paths = true;         ///< In our mount namespace, as far as we may know.
+  pid_t parent = 0;
+  std::string name;               ///< comm: at most 15 characters.
+  std::uint64_t start_time = 0;   ///< Ticks since boot; with the pid it names one process until the next boot.
+  TimePoint started;              ///< start_time by the wall clock as it is now, to about 10 ms.
+  uid_t uid = 0;                  ///< Effective.
+  gid_t gid = 0;                  ///< Effective.
+  std::vector<gid_t> groups;      ///< Supplementary.
+  bool reads_everything = false;  ///< Has CAP_DAC_OVERRIDE or CAP_DAC_READ_SEARCH.
+  bool sees_our_paths = true;     ///< In our mount namespace, as far as we may know.
 
   bool operator==(const Process& other) const { return pid == other.pid && start_time == other.start_time; }
 };
@@ -63,8 +65,8 @@ class SystemProcesses final : public Processes {
 };
 
 /// Why `reader` could not open `path` for reading ("user 108 may not enter /etc/private"), judged by owner, group and
-/// mode of the file and of every folder above it, links followed; nothing if it can. Where the reader sees other paths than
-/// we do (a container), only folders below `visible_root` count. A file with an ACL counts as readable.
+/// mode of the file and of every folder above it, links followed; nothing if it can. Where the reader sees other paths
+/// than we do (a container), only folders below `visible_root` count. A file with an ACL counts as readable.
 std::optional<std::string> why_unreadable(const Process& reader, const std::filesystem::path& path,
                                           const std::filesystem::path& visible_root);
 

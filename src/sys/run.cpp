@@ -1,0 +1,187 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <thread>
+
+#include <acme_agent/base/text.hpp>
+#include <acme_agent/sys/processes.hpp>
+
+#include "errno_text.hpp"
+#include "event.hpp"
+
+namespace acme_agent {
+namespace {
+
+constexpr std::size_t kept_output = 4096;
+
+struct Pipe {
+  Pipe() {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw_errno("cannot make", "a pipe", errno);
+    reading = FileDescriptor(ends[0]);
+    writing = FileDescriptor(ends[1]);
+    ::fcntl(reading.get(), F_SETFL, O_NONBLOCK);  // Only our end: a program may not expect it.
+  }
+
+  FileDescriptor reading;
+  FileDescriptor writing;
+};
+
+/// posix_spawn(3)'s two sets of instructions.
+struct Start {
+  explicit Start(int output) {
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    ::posix_spawn_file_actions_adddup2(&actions, output, 1);
+    ::posix_spawn_file_actions_adddup2(&actions, output, 2);
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 34)
+    // Ours are close-on-exec; those of libraries may not be.
+    ::posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+#endif
+    sigset_t signals;
+    ::posix_spawnattr_init(&attributes);
+    ::sigemptyset(&signals);
+    ::posix_spawnattr_setsigmask(&attributes, &signals);
+    ::sigfillset(&signals);
+    ::posix_spawnattr_setsigdefault(&attributes, &signals);
+    // A session of its own: no terminal to ask for passwords on, and a process group to end as a whole.
+    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  }
+  ~Start() {
+    ::posix_spawn_file_actions_destroy(&actions);
+    ::posix_spawnattr_destroy(&attributes);
+  }
+  Start(const Start&) = delete;
+  Start& operator=(const Start&) = delete;
+
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+};
+
+/// Ours, without what `added` replaces, and `added`.
+std::vector<std::string> merge_environment(const std::vector<std::string>& added) {
+  std::vector<std::string> merged = added;
+  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    const std::string_view name = text.substr(0, text.find('=') + 1);
+    const bool replaced = std::any_of(added.begin(), added.end(), [name](const std::string& other) {
+      return !name.empty() && other.starts_with(name);
+    });
+    if (!replaced) merged.emplace_back(text);
+  }
+  return merged;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> all;
+  for (std::string& text : texts) all.push_back(text.data());
+  all.push_back(nullptr);
+  return all;
+}
+
+pid_t start(std::vector<std::string> argv, const std::vector<std::string>& added, int output) {
+  if (argv.empty()) throw Error(Remedy::ask_operator, "cannot run a program: its name is empty");
+  const Start how(output);
+  std::vector<std::string> environment = merge_environment(added);
+  pid_t pid = 0;
+  const int error = ::posix_spawnp(&pid, argv[0].c_str(), &how.actions, &how.attributes, pointers(argv).data(),
+                                   pointers(environment).data());
+  if (error == 0) return pid;
+  const std::string reason = error == ENOENT    ? "there is no such program"
+                             : error == ENOEXEC ? "it is no program (a script begins with a line like #!/bin/sh)"
+                                                : errno_text(error);
+  throw Error(Remedy::ask_operator, "cannot run " + printable(argv[0]) + ": " + reason);
+}
+
+/// A program that was started. It stays a zombie until reap(), so that its pid and group mean nothing else.
+class Child {
+ public:
+  explicit Child(pid_t pid)
+      : pid_(pid), waiter_([this] {
+          siginfo_t ignored{};
+          while (::waitid(P_PID, static_cast<id_t>(pid_), &ignored, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
+          }
+          ended_.set();
+        }) {}
+  ~Child() {
+    if (waiter_.joinable()) {
+      kill_group();
+      reap();
+    }
+  }
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  /// Readable once the program has ended.
+  int ended() const noexcept { return ended_.descriptor(); }
+
+  void kill_group() const noexcept { ::kill(-pid_, SIGKILL); }
+
+  /// Waits for the end; the exit code.
+  int reap() noexcept {
+    waiter_.join();
+    int status = 0;
+    while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+    }
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  }
+
+ private:
+  const pid_t pid_;
+  Event ended_;
+  std::thread waiter_;
+};
+
+/// Reads what is there; false at the end of the output.
+bool read_available(int pipe, std::string& output) {
+  std::array<char, 4096> buffer;
+  while (true) {
+    const ssize_t count = ::read(pipe, buffer.data(), buffer.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return errno == EAGAIN;
+    if (count == 0) return false;
+    output.append(buffer.data(), static_cast<std::size_t>(count));
+    if (output.size() > kept_output) output.erase(0, output.size() - kept_output);
+  }
+}
+
+}  // namespace
+
+CommandResult SystemProcesses::run(const std::vector<std::string>& argv, const std::vector<std::string>& environment,
+                                   Duration timeout, const std::stop_token& stop) const {
+  if (stop.stop_requested()) throw Stopped{};
+  const StopEvent stopped(stop);
+  Pipe pipe;
+  Child child(start(argv, environment, pipe.writing.get()));
+  pipe.writing.reset();
+
+  CommandResult result;
+  const auto deadline = std::chrono::steady_clock::now() + std::min<Duration>(timeout, std::chrono::hours(24));
+  std::array<pollfd, 3> waiting = {
+      {{pipe.reading.get(), POLLIN, 0}, {child.ended(), POLLIN, 0}, {stopped.descriptor(), POLLIN, 0}}};
+  while (waiting[1].revents == 0) {
+    const auto left = std::chrono::ceil<Duration>(deadline - std::chrono::steady_clock::now());
+    result.timed_out = left <= Duration{0};
+    if (result.timed_out) {
+      child.kill_group();
+      break;
+    }
+    if (::poll(waiting.data(), waiting.size(), static_cast<int>(left.count())) < 0) continue;
+    if (waiting[2].revents != 0) throw Stopped{};  // ~Child ends it.
+    // A negative descriptor is left out by poll(2).
+    if (waiting[0].revents != 0 && !read_available(pipe.reading.get(), result.output)) waiting[0].fd = -1;
+  }
+  result.exit_code = child.reap();
+  // What others of its group may still write does not count: they may run for ever.
+  read_available(pipe.reading.get(), result.output);
+  return result;
+}
+
+}  // namespace acme_agent
