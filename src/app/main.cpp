@@ -1,1 +1,46 @@
-int main() {}
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/config/configuration.hpp>
+
+#include "commands.hpp"
+
+namespace acme_agent {
+namespace {
+
+int dispatch(const std::vector<std::string>& arguments, const Environment& environment) {
+  const CommandLine command_line = parse_command_line(arguments);
+  if (command_line.command == "version") {
+    std::cout << "acme-agent " << ACME_AGENT_VERSION << "\n";
+    return exit_ok;
+  }
+  if (command_line.command == "help") {
+    std::cout << help_text(command_line.arguments.empty() ? "" : command_line.arguments.front());
+    return exit_ok;
+  }
+  if (command_line.command == "status") return status(command_line, environment);
+  if (command_line.command == "renew") return renew(command_line, environment);
+  if (command_line.command == "check") return check(command_line, environment);
+  return run(command_line, environment);
+}
+
+}  // namespace
+}  // namespace acme_agent
+
+int main(int argc, char** argv) {
+  using namespace acme_agent;
+  try {
+    return dispatch({argv + 1, argv + argc}, environment_of_process(environ));
+  } catch (const Error& error) {
+    std::cerr << "acme-agent: " << error.message() << "\n";
+    return error.remedy() == Remedy::ask_operator ? exit_usage : exit_failed;
+  } catch (const std::exception& error) {
+    std::cerr << "acme-agent: " << error.what() << "\n";
+    return exit_failed;
+  }
+}

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <acme_agent/base/clock.hpp>
+
+namespace acme_agent {
+
+/// What an entry is asked to do when its turn comes.
+struct Wish {
+  bool look = false;   ///< Compare what is served with what is held.
+  bool now = false;    ///< Our own waits do not count.
+  bool force = false;  ///< Renew even if it is not due.
+
+  void join(const Wish& other);
+  bool operator==(const Wish&) const = default;
+};
+
+/// Which certificate is due when. Pure: no clock, no threads.
+class Agenda {
+ public:
+  /// A new entry, due at once with a look; nothing changes for one that is known.
+  void add(const std::string& name, TimePoint now);
+  /// Forgotten at once, or when it is settled if it is being worked on.
+  void remove(const std::string& name);
+
+  /// Makes the entry due at once, or as soon as it is settled; false if it is unknown.
+  bool hurry(const std::string& name, const Wish& wish, TimePoint now);
+
+  /// The entries that are due, most overdue first, `room` at most; from then on they are being worked on.
+  std::vector<std::pair<std::string, Wish>> take_due(TimePoint now, std::size_t room);
+
+  /// The work is done; the entry is due again at `next`. False if it was hurried meanwhile: then it is due at once.
+  bool settle(const std::string& name, TimePoint next);
+
+  /// The next moment when something is due; nothing if nothing ever is.
+  std::optional<TimePoint> wake_at() const;
+
+ private:
+  struct Entry {
+    TimePoint due;
+    Wish wish;
+    bool working = false;
+    bool removed = false;
+    bool hurried = false;
+  };
+
+  std::map<std::string, Entry, std::less<>> entries_;
+  std::set<std::pair<TimePoint, std::string>> queue_;  ///< Those that are not being worked on.
+};
+
+}  // namespace acme_agent

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <functional>
+#include <future>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <acme_agent/agent/agenda.hpp>
+#include <acme_agent/agent/mailbox.hpp>
+#include <acme_agent/agent/renewer.hpp>
+
+namespace acme_agent {
+
+/// Owns the workers and the agenda. run() belongs to one thread; the other methods may be called from any.
+class Agent {
+ public:
+  Agent(const Renewer& renewer, Clock& clock, Log& log, int workers);
+
+  /// Looks after these certificates until a stop is requested. `ready` is called once: every broker's folder holds a
+  /// pair to start with.
+  void run(std::vector<Managed> certificates, const std::function<void()>& ready, const std::stop_token& stop);
+
+  /// Works on each certificate once and returns the outcomes by name; fewer after a stop.
+  std::map<std::string, Outcome> run_once(std::vector<Managed> certificates, const Wish& wish,
+                                          const std::stop_token& stop);
+
+  /// From now on these; what is being worked on is finished as it was begun.
+  void replace(std::vector<Managed> certificates);
+
+  /// Works on one certificate now; nothing if it is unknown. The future is broken when the agent stops.
+  std::future<std::optional<Outcome>> renew(const std::string& name, const Wish& wish);
+
+ private:
+  struct Task {
+    std::shared_ptr<const Managed> managed;
+    Wish wish;
+  };
+  struct Settled {
+    std::string name;
+    Outcome outcome;
+  };
+  struct Servable {
+    std::string name;
+  };
+  struct Replace {
+    std::vector<Managed> certificates;
+  };
+  struct Renew {
+    std::string name;
+    Wish wish;
+    std::promise<std::optional<Outcome>> answer;
+  };
+  using Message = std::variant<Settled, Servable, Replace, Renew>;
+
+  class Workers;
+
+  void take(std::vector<Managed> certificates);
+  void work(const Task& task, const std::stop_token& stop);
+
+  const Renewer& renewer_;
+  Clock& clock_;
+  Log& log_;
+  const int workers_;
+  Mailbox<Message> mailbox_;
+  Agenda agenda_;
+  std::map<std::string, std::shared_ptr<const Managed>> managed_;
+};
+
+}  // namespace acme_agent

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <acme_agent/acme/session.hpp>
+#include <acme_agent/base/clock.hpp>
+#include <acme_agent/challenge/solver.hpp>
+#include <acme_agent/crypto/certificate.hpp>
+
+namespace acme_agent {
+
+struct IssueRequest {
+  std::vector<Identifier> identifiers;
+  std::string pending_order;  ///< URL of an order of an earlier run to go on with; empty: none.
+
+  /// Called before finalize with the order's URL: gives the key to certify after storing both for the next run. With
+  /// `refused` the server did not want the key that was given before.
+  std::function<PrivateKey(const std::string& order_url, bool refused)> key;
+
+  /// Called at each step, for who watches.
+  std::function<void(std::string_view step)> progress;
+};
+
+/// Takes one order from newOrder to download (RFC 8555 7.4); what comes back is not checked yet. `solver` answers the
+/// challenges of its type; its answers are down again before the order is finalized. Validation and issuance may take
+/// 5 minutes each. A pending order that the server no longer knows, or that failed, is replaced by a new one.
+CertifiedKey issue(Session& session, Solver& solver, Clock& clock, const IssueRequest& request,
+                   const std::stop_token& stop);
+
+}  // namespace acme_agent

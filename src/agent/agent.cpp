@@ -1,0 +1,138 @@
+#include <algorithm>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include <acme_agent/agent/agent.hpp>
+
+namespace acme_agent {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration longest_nap = 15min;  // the clock of a Pi may jump while we sleep
+
+}  // namespace
+
+/// The threads that renew. They end with the object, at once: what they do stops, too.
+class Agent::Workers {
+ public:
+  Workers(Agent& agent, std::size_t count) : agent_(agent), idle_(count) {
+    for (std::size_t i = 0; i < count; ++i)
+      threads_.emplace_back([this](const std::stop_token& stop) {
+        while (const std::optional<Task> task = tasks_.take(stop)) agent_.work(*task, stop);
+      });
+  }
+
+  std::size_t idle() const { return idle_; }
+  void start(Task task) {
+    --idle_;
+    tasks_.put(std::move(task));
+  }
+  void done() { ++idle_; }
+
+ private:
+  Agent& agent_;
+  std::size_t idle_;  // the main thread's view
+  Mailbox<Task> tasks_;
+  std::vector<std::jthread> threads_;
+};
+
+Agent::Agent(const Renewer& renewer, Clock& clock, Log& log, int workers)
+    : renewer_(renewer), clock_(clock), log_(log), workers_(workers) {}
+
+void Agent::replace(std::vector<Managed> certificates) {
+  mailbox_.put(Replace{std::move(certificates)});
+}
+
+std::future<std::optional<Outcome>> Agent::renew(const std::string& name, const Wish& wish) {
+  Renew message{name, wish, {}};
+  std::future<std::optional<Outcome>> answer = message.answer.get_future();
+  mailbox_.put(std::move(message));
+  return answer;
+}
+
+void Agent::take(std::vector<Managed> certificates) {
+  std::map<std::string, std::shared_ptr<const Managed>> fresh;
+  for (Managed& managed : certificates) {
+    const std::string name = managed.name;
+    fresh.emplace(name, std::make_shared<const Managed>(std::move(managed)));
+  }
+  for (const auto& [name, managed] : managed_)
+    if (!fresh.contains(name)) agenda_.remove(name);
+  for (const auto& [name, managed] : fresh) {
+    agenda_.add(name, clock_.now());
+    if (managed_.contains(name)) agenda_.hurry(name, {.look = true}, clock_.now());
+  }
+  managed_ = std::move(fresh);
+}
+
+void Agent::work(const Task& task, const std::stop_token& stop) {
+  try {
+    const std::string& name = task.managed->name;
+    const Outcome outcome = renewer_.renew(
+        *task.managed, task.wish, [&] { mailbox_.put(Servable{name}); }, stop);
+    mailbox_.put(Settled{name, outcome});
+  } catch (const Stopped&) {
+    // the agent is going down; nothing is left to say
+  }
+}
+
+void Agent::run(std::vector<Managed> certificates, const std::function<void()>& ready, const std::stop_token& stop) {
+  take(std::move(certificates));
+  std::set<std::string> not_servable;
+  for (const auto& [name, managed] : managed_) not_servable.insert(name);
+  std::multimap<std::string, std::promise<std::optional<Outcome>>> waiting;
+  Workers workers(*this, static_cast<std::size_t>(workers_));
+
+  while (!stop.stop_requested()) {
+    for (auto& [name, wish] : agenda_.take_due(clock_.now(), workers.idle())) workers.start({managed_.at(name), wish});
+
+    Duration nap = longest_nap;
+    if (const std::optional<TimePoint> wake = agenda_.wake_at(); wake && workers.idle() > 0)
+      nap = std::clamp<Duration>(*wake - clock_.now(), 0ms, longest_nap);
+    std::optional<Message> message = mailbox_.take(nap, stop);
+    if (!message) continue;
+
+    if (auto* settled = std::get_if<Settled>(&*message)) {
+      workers.done();
+      if (!agenda_.settle(settled->name, settled->outcome.next)) continue;
+      const auto [first, last] = waiting.equal_range(settled->name);
+      for (auto answer = first; answer != last; ++answer) answer->second.set_value(settled->outcome);
+      waiting.erase(first, last);
+    } else if (auto* servable = std::get_if<Servable>(&*message)) {
+      if (not_servable.erase(servable->name) > 0 && not_servable.empty()) ready();
+    } else if (auto* replacement = std::get_if<Replace>(&*message)) {
+      take(std::move(replacement->certificates));
+    } else if (auto* renew = std::get_if<Renew>(&*message)) {
+      if (agenda_.hurry(renew->name, renew->wish, clock_.now()))
+        waiting.emplace(renew->name, std::move(renew->answer));
+      else
+        renew->answer.set_value(std::nullopt);
+    }
+  }
+}
+
+std::map<std::string, Outcome> Agent::run_once(std::vector<Managed> certificates, const Wish& wish,
+                                               const std::stop_token& stop) {
+  take(std::move(certificates));
+  std::map<std::string, Outcome> outcomes;
+  for (const auto& [name, managed] : managed_) agenda_.hurry(name, wish, clock_.now());
+  const std::size_t all = managed_.size();
+  Workers workers(*this, std::min(all, static_cast<std::size_t>(workers_)));
+
+  while (outcomes.size() < all && !stop.stop_requested()) {
+    for (auto& [name, task_wish] : agenda_.take_due(clock_.now(), workers.idle()))
+      if (!outcomes.contains(name)) workers.start({managed_.at(name), task_wish});
+    const std::optional<Message> message = mailbox_.take(stop);
+    if (const auto* settled = message ? std::get_if<Settled>(&*message) : nullptr) {
+      workers.done();
+      outcomes.emplace(settled->name, settled->outcome);
+    }
+  }
+  return outcomes;
+}
+
+}  // namespace acme_agent

@@ -1,0 +1,318 @@
+#include <algorithm>
+#include <future>
+#include <utility>
+
+#include <acme_agent/agent/issue.hpp>
+#include <acme_agent/agent/planner.hpp>
+#include <acme_agent/agent/renewer.hpp>
+#include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/text.hpp>
+
+namespace acme_agent {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration look_every = 24h;
+constexpr Duration longest_wait = 24h;              // the ladder's last step
+constexpr Duration longest_asked_wait = 7 * 24h;    // no limit of a real server lasts longer
+constexpr int repeated_failures_worth_a_write = 8;  // then a broker that stays away costs the SD card nothing
+
+std::vector<Identifier> sorted(std::vector<Identifier> identifiers) {
+  std::sort(identifiers.begin(), identifiers.end());
+  return identifiers;
+}
+
+bool usable(const std::optional<Held>& held, TimePoint now) {
+  return held && held->pair.chain.leaf().validity().contains(now);
+}
+
+/// Held, of the names, the server and the kind of key that are wanted now.
+bool as_wanted(const Managed& managed, const Held& held) {
+  return held.server == managed.server && held.pair.key.type() == managed.key_type &&
+         held.pair.chain.leaf().identifiers() == sorted(managed.identifiers);
+}
+
+std::optional<Validity> validity_of(const std::optional<Held>& held) {
+  if (!held) return std::nullopt;
+  return held->pair.chain.leaf().validity();
+}
+
+}  // namespace
+
+std::string inputs_of(const Managed& managed) {
+  std::string inputs = managed.server + " " + std::string(to_string(managed.key_type));
+  for (const Identifier& identifier : sorted(managed.identifiers)) inputs += " " + identifier.value;
+  return inputs;
+}
+
+Due next_order(const Managed& managed, const std::optional<Held>& held, const Record& record, TimePoint now) {
+  Due due{now, Reason::missing};
+  if (held)
+    due = as_wanted(managed, *held)
+              ? Due{plan_renewal(held->pair.chain.leaf().validity(), spread_of(managed.name)), Reason::lifetime}
+              : Due{now, Reason::changed};
+  if (record.inputs != inputs_of(managed)) return due;
+  // A wait that lies further ahead than any of ours was written by a clock that was wrong.
+  const bool ours = record.failures > 0 && record.next_attempt && *record.next_attempt <= now + longest_wait;
+  if (ours && *record.next_attempt > due.when) due = {*record.next_attempt, Reason::retry};
+  if (record.not_before && *record.not_before > due.when) due = {*record.not_before, Reason::retry};
+  return due;
+}
+
+Renewer::Renewer(Accounts accounts, std::function<CertificateState(const std::string& name)> state, Clock& clock,
+                 Log& log)
+    : accounts_(std::move(accounts)), state_(std::move(state)), clock_(clock), log_(log) {}
+
+/// One call of renew(): what is known, and what has become of it.
+struct Renewer::Attempt {
+  const Renewer& renewer;
+  const Managed& managed;
+  const Wish& wish;
+  const std::stop_token& stop;
+  const CertificateState state = renewer.state_(managed.name);
+  std::optional<Held> held{};
+  Record record{};
+  bool ordered = false;
+  bool issued = false;
+  bool looked = false;
+  std::string deploy_error_before{};
+
+  TimePoint now() const { return renewer.clock_.now(); }
+  void warn(const std::string& message) const { renewer.log_.warning(message, managed.name); }
+
+  void load() {
+    CertificateState::Loaded loaded = state.load_record();
+    if (!loaded.damaged.empty()) warn(loaded.damaged);
+    record = std::move(loaded.record);
+    held = state.held();
+    deploy_error_before = record.deploy.last_error;
+    if (record.inputs == inputs_of(managed)) return;
+    record.inputs = inputs_of(managed);
+    record.failures = 0;
+    record.last_error.clear();
+    record.next_attempt.reset();
+    record.not_before.reset();
+  }
+
+  /// Orders a certificate if one is due or wished for.
+  void order_if_due(const std::function<void()>& servable) {
+    Due due = next_order(managed, held, record, now());
+    if (record.not_before && *record.not_before > now()) {
+      if (wish.now) warn("the server asked not to be asked before " + format_rfc3339(*record.not_before));
+      return;
+    }
+    if (wish.force)
+      due = {now(), Reason::forced};
+    else if (wish.now && due.reason == Reason::retry)
+      due.when = now();
+    if (due.when > now()) return;
+
+    ordered = true;
+    record.last_attempt = now();
+    record.reason = due.reason;
+    try {
+      held = Held{renewer.obtain(managed, state, held, servable, stop), managed.server};
+      issued = true;
+      record.failures = 0;
+      record.last_error.clear();
+      record.not_before.reset();
+      record.deploy = {};
+    } catch (const Error& error) {
+      ++record.failures;
+      record.last_error = error.message();
+      record.not_before = error.not_before();
+      if (record.not_before) record.not_before = std::min<TimePoint>(*record.not_before, now() + longest_asked_wait);
+      record.next_attempt = now() + wait_after_failure(record.failures, validity_of(held), now());
+    }
+  }
+
+  /// Deploys what is held and looks at what is served, if that is due.
+  void deploy_if_due() {
+    if (!held) return;
+    Record::Deploy& deploy = record.deploy;
+    const bool retry = deploy.next_attempt && *deploy.next_attempt <= now();
+    const bool daily = !deploy.last_look || *deploy.last_look + look_every <= now() || *deploy.last_look > now();
+    if (!issued && !wish.look && !wish.now && !retry && !daily) return;
+
+    looked = true;
+    const Deployment done = Deployer(renewer.clock_, renewer.log_).deploy(managed.target, held->pair, stop);
+    deploy.last_look = now();
+    deploy.ok = done.state == Deployment::State::done;
+    deploy.last_error = done.detail;
+    deploy.failures = deploy.ok ? 0 : deploy.failures + 1;
+    deploy.next_attempt.reset();
+    if (!deploy.ok)
+      deploy.next_attempt = now() + wait_after_deployment(deploy.failures, done.state != Deployment::State::waiting);
+    record.served.clear();
+    for (const Seen& seen : done.seen)
+      record.served.push_back({seen.endpoint, seen.address, seen.ok, *deploy.last_look, seen.detail});
+  }
+
+  Outcome outcome() {
+    const Due due = next_order(managed, held, record, now());
+    Outcome outcome;
+    outcome.issued = issued;
+    outcome.good = usable(held, now()) && as_wanted(managed, *held) && record.failures == 0 && due.when > now();
+    outcome.served = held && record.deploy.ok;
+    outcome.problem = !record.last_error.empty() ? record.last_error : record.deploy.last_error;
+    if (record.failures == 0) {
+      record.next_attempt = due.when;
+      record.reason = due.reason;
+    }
+    outcome.next = std::max(due.when, now());
+    if (held) outcome.next = std::min(outcome.next, record.deploy.next_attempt.value_or(now() + look_every));
+    return outcome;
+  }
+
+  void save() const {
+    const bool nothing_new = !ordered && record.deploy.failures > repeated_failures_worth_a_write &&
+                             record.deploy.last_error == deploy_error_before;
+    if (!nothing_new) state.save_record(record);
+  }
+
+  /// What is new since the last run, a line each; everything if somebody asks.
+  void tell(const Outcome& outcome) const {
+    const bool asked = wish.look || wish.now;
+    if (record.failures > 0 && (ordered || asked)) {
+      const TimePoint next = next_order(managed, held, record, now()).when;
+      const std::string until =
+          held ? "; the certificate held ends at " + format_rfc3339(held->pair.chain.leaf().validity().not_after) : "";
+      renewer.log_.error(record.last_error + "; next try at " + format_rfc3339(next) + until, managed.name);
+    }
+    if (issued) {
+      const Certificate& leaf = held->pair.chain.leaf();
+      renewer.log_.info("issued by " + leaf.issuer() + ", valid until " + format_rfc3339(leaf.validity().not_after) +
+                            "; next renewal at " + format_rfc3339(*record.next_attempt),
+                        managed.name);
+    }
+    if (!looked) return;
+    if (!record.deploy.ok && (asked || issued || record.deploy.last_error != deploy_error_before))
+      warn(record.deploy.last_error + "; looking again at " + format_rfc3339(*record.deploy.next_attempt));
+    if (outcome.served && (asked || issued || !deploy_error_before.empty())) renewer.log_.info(served(), managed.name);
+  }
+
+  std::string served() const {
+    std::vector<std::string> endpoints;
+    for (const Served& seen : record.served)
+      if (seen.ok) endpoints.push_back(seen.endpoint + " (" + seen.address + ")");
+    if (endpoints.empty()) return "deployed to " + managed.target.folder.string() + "; there is no broker to look at";
+    return "deployed to " + managed.target.folder.string() + " and served by " + join(endpoints);
+  }
+};
+
+Outcome Renewer::renew(const Managed& managed, const Wish& wish, const std::function<void()>& servable,
+                       const std::stop_token& stop) const {
+  Attempt attempt{.renewer = *this, .managed = managed, .wish = wish, .stop = stop};
+  try {
+    attempt.load();
+    if (attempt.held && !wish.force) {
+      attempt.deploy_if_due();
+      servable();
+    }
+    attempt.order_if_due(servable);
+    if (attempt.issued || !attempt.looked) attempt.deploy_if_due();
+    servable();
+    const Outcome outcome = attempt.outcome();
+    attempt.save();
+    attempt.tell(outcome);
+    return outcome;
+  } catch (const std::exception& error) {  // what is known could not be read or written
+    servable();
+    const TimePoint next = clock_.now() + wait_after_failure(2, std::nullopt, clock_.now());
+    log_.error(std::string(error.what()) + "; next try at " + format_rfc3339(next), managed.name);
+    return {.next = next, .problem = error.what()};
+  }
+}
+
+PrivateKey Renewer::choose_key(const Managed& managed, const CertificateState& state,
+                               const std::optional<Held>& held) const {
+  if (managed.reuse_key && held && held->pair.key.type() == managed.key_type) return held->pair.key;
+  if (const std::optional<Pending> pending = state.pending(); pending && pending->key.type() == managed.key_type)
+    return pending->key;
+  PrivateKey key = PrivateKey::generate(managed.key_type);
+  state.save_pending({key, managed.server, "", managed.identifiers});
+  return key;
+}
+
+CertifiedKey Renewer::obtain(const Managed& managed, const CertificateState& state, const std::optional<Held>& held,
+                             const std::function<void()>& servable, const std::stop_token& stop) const {
+  std::optional<Pending> pending = state.pending();
+  if (pending && (pending->server != managed.server || pending->key.type() != managed.key_type ||
+                  sorted(pending->identifiers) != sorted(managed.identifiers)))
+    pending->order_url.clear();
+
+  // The key is made beside the network, and the placeholder stands as soon as there is a key.
+  const std::shared_future<PrivateKey> chosen = std::async(std::launch::async, [&] {
+    const PrivateKey key = pending && !pending->order_url.empty() ? pending->key : choose_key(managed, state, held);
+    if (managed.placeholder && !usable(held, clock_.now())) {
+      const std::optional<Deployment> placed = Deployer(clock_, log_).deploy_placeholder(managed.target, key, stop);
+      if (placed && placed->switched)
+        log_.info("a self-signed placeholder stands in " + managed.target.folder.string() + " until the server issues",
+                  managed.name);
+      else if (placed && !placed->detail.empty())
+        log_.warning("no placeholder: " + placed->detail, managed.name);
+    }
+    servable();
+    return key;
+  });
+
+  log_.info("ordering a certificate from " + managed.server_name, managed.name);
+  const std::unique_ptr<Transport> transport = managed.connect();
+  IssueRequest request;
+  request.identifiers = managed.identifiers;
+  request.pending_order = pending ? pending->order_url : "";
+  request.progress = [&](std::string_view step) { log_.progress(step, managed.name); };
+  request.key = [&](const std::string& order_url, bool refused) {
+    const PrivateKey key = refused ? PrivateKey::generate(managed.key_type) : chosen.get();
+    state.save_pending({key, managed.server, order_url, managed.identifiers});
+    return key;
+  };
+
+  const Account account = account_for(managed);
+  Session session(*transport, clock_, managed.server, account.key, account.url);
+  if (account.url.empty()) register_account(managed, session, account, stop);
+  std::optional<CertifiedKey> pair;
+  try {
+    pair = issue(session, *managed.solver, clock_, request, stop);
+  } catch (const ProblemError& refused) {
+    if (refused.problem().type != "accountDoesNotExist") throw;
+    log_.warning("the server no longer knows our account; making it again", managed.name);
+    register_account(managed, session, account, stop);
+    pair = issue(session, *managed.solver, clock_, request, stop);
+  }
+
+  try {
+    check_issued(*pair, managed.identifiers, clock_.now());
+  } catch (const Error&) {
+    state.save_pending({pair->key, managed.server, "", managed.identifiers});  // the next run orders anew
+    throw;
+  }
+  state.hold({*pair, managed.server});
+  state.clear_pending();
+  return *std::move(pair);
+}
+
+/// The account for the server; new ones have a key on disk, and no URL until the server has been told (RFC 8555 7.3).
+Account Renewer::account_for(const Managed& managed) const {
+  const std::lock_guard lock(accounts_mutex_);
+  if (std::optional<Account> account = accounts_.load(managed.server)) return *std::move(account);
+  const Account account{PrivateKey::generate(KeyType::ec256), "", managed.email};
+  accounts_.save(managed.server, account);
+  return account;
+}
+
+/// Two threads that do this at once get the same account, as they use the same key.
+void Renewer::register_account(const Managed& managed, Session& session, const Account& account,
+                               const std::stop_token& stop) const {
+  const std::string url = session.new_account(managed.email, stop);
+  const std::lock_guard lock(accounts_mutex_);
+  accounts_.save(managed.server, {account.key, url, managed.email});
+  const std::string terms = session.directory(stop).terms_of_service;
+  log_.info(
+      "account made at " + managed.server_name + (terms.empty() ? "" : ", agreeing to its terms of service: " + terms),
+      managed.name);
+}
+
+}  // namespace acme_agent

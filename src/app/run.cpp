@@ -1,0 +1,175 @@
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
+
+#include <acme_agent/agent/agent.hpp>
+#include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/text.hpp>
+#include <acme_agent/control/control_socket.hpp>
+#include <acme_agent/sys/service_manager.hpp>
+#include <acme_agent/sys/signals.hpp>
+
+#include "commands.hpp"
+#include "wiring.hpp"
+
+namespace acme_agent {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A library that cannot be interrupted (an RSA-4096 key in the making) must not hold up the end: every file is whole
+/// at every moment, so that the process may go at any time.
+void end_within_a_second(int exit_code) {
+  std::thread([exit_code] {
+    std::this_thread::sleep_for(900ms);
+    ::_exit(exit_code);
+  }).detach();
+}
+
+std::string names_of(const std::vector<Managed>& certificates) {
+  if (certificates.size() > 5) return std::to_string(certificates.size()) + " certificates";
+  std::vector<std::string> names;
+  for (const Managed& managed : certificates) names.push_back(managed.name + " (" + managed.server_name + ")");
+  return join(names);
+}
+
+int exit_code_of(const std::map<std::string, Outcome>& outcomes) {
+  int worst = exit_ok;
+  for (const auto& [name, outcome] : outcomes) {
+    if (outcome.exit_code() == 1) return 1;
+    if (outcome.exit_code() != 0) worst = outcome.exit_code();
+  }
+  return worst;
+}
+
+/// What `acme-agent renew` hears from the running agent.
+std::string answer_renew(Agent& agent, const std::string& request, const std::stop_token& stop) {
+  const nlohmann::json asked = nlohmann::json::parse(request, nullptr, false);
+  if (!asked.is_object() || !asked.contains("renew") || !asked["renew"].is_string())
+    return R"({"exit":1,"message":"the running agent does not know this request; is it of another version?"})";
+  const std::string name = asked["renew"];
+  const bool force = asked.value("force", false);
+  std::future<std::optional<Outcome>> future = agent.renew(name, {.look = true, .now = true, .force = force});
+  const auto answer = [](int exit_code, const std::string& message) {
+    return nlohmann::json{{"exit", exit_code}, {"message", message}}.dump(-1, ' ', false,
+                                                                          nlohmann::json::error_handler_t::replace);
+  };
+  try {
+    const std::optional<Outcome> outcome = future.get();
+    if (!outcome) return answer(exit_usage, "the running agent looks after no certificate named '" + name + "'");
+    if (!outcome->problem.empty()) return answer(outcome->exit_code(), outcome->problem);
+    return answer(outcome->exit_code(), std::string(outcome->issued ? "renewed" : "nothing to renew") +
+                                            (outcome->served ? ", deployed and proven" : "") + "; next look at " +
+                                            format_rfc3339(outcome->next));
+  } catch (const std::future_error&) {
+    return answer(exit_failed, stop.stop_requested() ? "the agent was stopped" : "the agent ended");
+  }
+}
+
+int run_daemon(Wiring& wiring, const Configuration& configuration, const CommandLine& command_line,
+               const Environment& environment) {
+  std::vector<Managed> certificates = wiring.manage(configuration);
+  Agent agent(wiring.renewer(), wiring.clock(), wiring.log(), configuration.workers);
+  std::stop_source stop;
+  const ControlServer control(wiring.state().control_socket(), [&](const std::string& request, const auto& asked_stop) {
+    return answer_renew(agent, request, asked_stop);
+  });
+  const SignalThread signals([&](int number) {
+    if (number != SIGHUP) {
+      wiring.log().info("stopping");
+      notify_service_manager("STOPPING=1");
+      end_within_a_second(exit_ok);
+      stop.request_stop();
+      return;
+    }
+    try {
+      agent.replace(wiring.manage(load_configuration(command_line, environment)));
+      wiring.log().info("the configuration was read again");
+    } catch (const Error& error) {
+      wiring.log().error("the configuration stays as it was: " + error.message());
+    }
+  });
+  wiring.log().info("acme-agent " ACME_AGENT_VERSION " looks after " + names_of(certificates));
+  agent.run(
+      std::move(certificates), [] { notify_service_manager("READY=1"); }, stop.get_token());
+  return exit_ok;
+}
+
+int run_for_now(Wiring& wiring, const Configuration& configuration, const Wish& wish) {
+  std::vector<Managed> certificates = wiring.manage(configuration);
+  const std::size_t all = certificates.size();
+  const int workers = std::min<int>(configuration.workers, static_cast<int>(all));
+  Agent agent(wiring.renewer(), wiring.clock(), wiring.log(), workers);
+  std::stop_source stop;
+  const SignalThread signals([&](int number) {
+    if (number == SIGHUP) return;
+    wiring.log().info("stopping");
+    end_within_a_second(exit_failed);
+    stop.request_stop();
+  });
+  const std::map<std::string, Outcome> outcomes = agent.run_once(std::move(certificates), wish, stop.get_token());
+  return outcomes.size() < all ? exit_failed : exit_code_of(outcomes);
+}
+
+void refuse_empty(const Configuration& configuration) {
+  if (configuration.certificates.empty())
+    throw Error(Remedy::ask_operator,
+                "no certificate to look after: give --domain NAME, or write a section [NAME] into "
+                "/etc/acme-agent/acme-agent.conf; 'acme-agent help' shows how");
+}
+
+}  // namespace
+
+int run(const CommandLine& command_line, const Environment& environment) {
+  const Configuration configuration = load_configuration(command_line, environment);
+  refuse_empty(configuration);
+  block_signals();
+  Wiring wiring(configuration);
+  if (!command_line.once) return run_daemon(wiring, configuration, command_line, environment);
+  return run_for_now(wiring, configuration, {.look = true, .force = command_line.force});
+}
+
+int renew(const CommandLine& command_line, const Environment& environment) {
+  Configuration configuration = load_configuration(command_line, environment);
+  const std::string& name = command_line.arguments.front();
+
+  const nlohmann::json request{{"renew", name}, {"force", command_line.force}};
+  const StateFolder state(configuration.state_dir);
+  if (const auto reply = ask_control(state.control_socket(), request.dump())) {
+    const nlohmann::json answer = nlohmann::json::parse(*reply, nullptr, false);
+    if (!answer.is_object()) throw Error(Remedy::retry, "the running agent ended before it answered; see its log");
+    const int exit_code = answer.value("exit", exit_failed);
+    (exit_code == exit_ok ? std::cout : std::cerr) << name << ": " << answer.value("message", "") << "\n";
+    return exit_code;
+  }
+
+  std::vector<std::string> known;
+  for (const CertificateSettings& settings : configuration.certificates) known.push_back(settings.name);
+  std::erase_if(configuration.certificates, [&](const CertificateSettings& other) { return other.name != name; });
+  if (configuration.certificates.empty())
+    throw Error(Remedy::ask_operator, "no agent runs on " + state.path().string() +
+                                          ", and the configuration has no certificate named '" + name + "'" +
+                                          (known.empty() ? "" : " (it has " + join(known) + ")") +
+                                          ": start the agent, or give the options that it is started with");
+  block_signals();
+  Wiring wiring(configuration);
+  return run_for_now(wiring, configuration, {.look = true, .now = true, .force = command_line.force});
+}
+
+int check(const CommandLine& command_line, const Environment& environment) {
+  const Configuration configuration = load_configuration(command_line, environment);
+  refuse_empty(configuration);
+  for (const CertificateSettings& settings : configuration.certificates)
+    if (!settings.owner.empty()) parse_owner(settings.owner, settings.mode);
+  std::cout << "the configuration is good: " << configuration.certificates.size() << " certificate"
+            << (configuration.certificates.size() == 1 ? "" : "s") << "\n";
+  return exit_ok;
+}
+
+}  // namespace acme_agent

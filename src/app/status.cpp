@@ -1,0 +1,207 @@
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <acme_agent/agent/renewer.hpp>
+#include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/text.hpp>
+#include <acme_agent/broker/deployer.hpp>
+#include <acme_agent/store/state.hpp>
+
+#include "commands.hpp"
+#include "wiring.hpp"
+
+namespace acme_agent {
+namespace {
+
+/// Everything that is known of one certificate, as the files tell; no agent is asked and nothing is changed.
+struct Report {
+  std::string name;
+  std::vector<std::string> domains;
+  std::string server;
+  std::string state;  ///< valid, placeholder, expired, missing
+  std::optional<Certificate> leaf;
+  std::string chain_top;
+  std::filesystem::path folder;
+  Record record;
+  int exit_code = 0;
+};
+
+Report report_on(const std::string& name, const CertificateSettings* settings, const StateFolder& state_folder,
+                 TimePoint now) {
+  Report report;
+  report.name = name;
+  report.folder = settings != nullptr ? cert_dir_of(*settings, state_folder) : state_folder.live(name);
+  const CertificateState state = state_folder.certificate(name);
+  const std::optional<Held> held = state.held();
+  report.record = state.load_record().record;
+
+  std::optional<CertificateChain> chain;
+  DeploymentTarget target;
+  target.folder = report.folder;
+  if (held)
+    chain = held->pair.chain;
+  else if (const std::optional<CertifiedKey> deployed = Deployer::deployed(target))
+    chain = deployed->chain;
+
+  if (chain) {
+    report.leaf = chain->leaf();
+    report.chain_top = chain->top();
+  }
+  report.server = held ? held->server : "";
+  if (settings != nullptr) {
+    report.server = settings->server.name;
+    for (const Identifier& identifier : settings->identifiers) report.domains.push_back(identifier.value);
+  } else if (report.leaf) {
+    for (const Identifier& identifier : report.leaf->identifiers()) report.domains.push_back(identifier.value);
+  }
+
+  report.state = !report.leaf                               ? "missing"
+                 : report.leaf->validity().not_after <= now ? "expired"
+                 : !held && report.leaf->placeholder()      ? "placeholder"
+                                                            : "valid";
+  const bool overdue = !report.record.next_attempt || *report.record.next_attempt <= now;
+  if (!held || report.state != "valid" || report.record.failures > 0 || overdue)
+    report.exit_code = 1;
+  else if (!report.record.deploy.ok)
+    report.exit_code = 3;
+  return report;
+}
+
+nlohmann::json time_or_null(const std::optional<TimePoint>& time) {
+  return time ? nlohmann::json(format_rfc3339(*time)) : nlohmann::json(nullptr);
+}
+
+nlohmann::json text_or_null(const std::string& text) {
+  return text.empty() ? nlohmann::json(nullptr) : nlohmann::json(text);
+}
+
+nlohmann::json to_json(const Report& report) {
+  nlohmann::json json{
+      {"name", report.name},
+      {"domains", report.domains},
+      {"server", report.server},
+      {"state", report.state},
+      {"not_before", nullptr},
+      {"not_after", nullptr},
+      {"serial", nullptr},
+      {"fingerprint_sha256", nullptr},
+      {"key_type", nullptr},
+      {"issuer", nullptr},
+      {"chain_top", text_or_null(report.chain_top)},
+      {"files", nlohmann::json::object()},
+      {"next_attempt", time_or_null(report.record.next_attempt)},
+      {"reason", to_string(report.record.reason)},
+      {"last_attempt", time_or_null(report.record.last_attempt)},
+      {"last_error", text_or_null(report.record.last_error)},
+      {"failures", report.record.failures},
+      {"deploy",
+       {{"ok", report.record.deploy.ok},
+        {"next_attempt", time_or_null(report.record.deploy.next_attempt)},
+        {"last_error", text_or_null(report.record.deploy.last_error)}}},
+      {"served", nlohmann::json::array()},
+  };
+  if (report.leaf) {
+    json["not_before"] = format_rfc3339(report.leaf->validity().not_before);
+    json["not_after"] = format_rfc3339(report.leaf->validity().not_after);
+    json["serial"] = report.leaf->serial();
+    json["fingerprint_sha256"] = report.leaf->fingerprint_sha256();
+    if (const std::optional<KeyType> type = report.leaf->key_type()) json["key_type"] = to_string(*type);
+    json["issuer"] = report.leaf->issuer();
+    for (const char* file : {"cert", "chain", "fullchain", "privkey", "combined"})
+      json["files"][file] = report.folder / (std::string(file) + ".pem");
+  }
+  for (const Served& served : report.record.served)
+    json["served"].push_back({{"endpoint", served.endpoint},
+                              {"address", served.address},
+                              {"ok", served.ok},
+                              {"checked", format_rfc3339(served.checked)},
+                              {"detail", served.detail}});
+  return json;
+}
+
+std::string in_words(const Report& report, TimePoint now) {
+  if (report.state == "missing") return "no certificate yet";
+  const TimePoint end = report.leaf->validity().not_after;
+  if (report.state == "expired") return "EXPIRED " + describe(now - end) + " ago";
+  const std::string until = "until " + format_rfc3339(end) + " (" + describe(end - now) + ")";
+  return report.state == "placeholder" ? "self-signed placeholder " + until : "valid " + until;
+}
+
+void print(const Report& report, TimePoint now) {
+  const Record& record = report.record;
+  std::cout << report.name << "  " << in_words(report, now) << "\n";
+  const auto line = [](std::string_view label, const std::string& text) {
+    std::cout << "  " << label << std::string(9 - label.size(), ' ') << text << "\n";
+  };
+  if (!report.domains.empty()) line("names", join(report.domains));
+  if (report.leaf) {
+    const std::optional<KeyType> type = report.leaf->key_type();
+    line("issuer", report.leaf->issuer() + (type ? ", key " + std::string(to_string(*type)) : ""));
+    line("files", report.folder.string());
+  }
+  for (const Served& served : record.served)
+    line("served", served.endpoint + " (" + served.address + ") " + (served.ok ? "yes" : "NO: " + served.detail) +
+                       ", looked at " + format_rfc3339(served.checked));
+  if (!record.deploy.ok && !record.deploy.last_error.empty()) line("deploy", record.deploy.last_error);
+  if (record.failures > 0) line("failed", record.last_error + " (" + std::to_string(record.failures) + " in a row)");
+  if (record.next_attempt)
+    line("next", format_rfc3339(*record.next_attempt) + " (" + std::string(to_string(record.reason)) + ")");
+}
+
+/// The names in the state folder: an agent that was started with --domain has certificates that no file mentions.
+std::vector<std::string> names_in(const StateFolder& state) {
+  std::vector<std::string> names;
+  std::error_code none_yet;
+  for (const auto& entry : std::filesystem::directory_iterator(state.path() / "certificates", none_yet))
+    if (entry.is_directory()) names.push_back(entry.path().filename());
+  if (none_yet == std::errc::permission_denied)
+    throw Error(Remedy::ask_operator, "may not read " + state.path().string() + ": run as the agent's user or as root");
+  return names;
+}
+
+}  // namespace
+
+int status(const CommandLine& command_line, const Environment& environment) {
+  const Configuration configuration = load_configuration(command_line, environment);
+  const StateFolder state(configuration.state_dir);
+  const TimePoint now = SystemClock().now();
+
+  std::map<std::string, const CertificateSettings*> wanted;
+  for (const std::string& name : names_in(state)) wanted[name] = nullptr;
+  for (const CertificateSettings& settings : configuration.certificates) wanted[settings.name] = &settings;
+  for (const std::string& name : command_line.arguments)
+    if (!wanted.contains(name))
+      throw Error(Remedy::ask_operator, "there is no certificate named '" + name + "' in " + state.path().string() +
+                                            ": 'acme-agent status' lists them");
+  if (!command_line.arguments.empty())
+    std::erase_if(wanted, [&](const auto& entry) {
+      return std::find(command_line.arguments.begin(), command_line.arguments.end(), entry.first) ==
+             command_line.arguments.end();
+    });
+
+  std::vector<Report> reports;
+  for (const auto& [name, settings] : wanted) reports.push_back(report_on(name, settings, state, now));
+
+  if (command_line.json) {
+    nlohmann::json all{{"version", ACME_AGENT_VERSION}, {"certificates", nlohmann::json::array()}};
+    for (const Report& report : reports) all["certificates"].push_back(to_json(report));
+    std::cout << all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+  } else if (reports.empty()) {
+    std::cout << "no certificates yet in " << state.path().string()
+              << "\nstart with: acme-agent --domain NAME   ('acme-agent help' shows more)\n";
+  } else {
+    for (const Report& report : reports) print(report, now);
+  }
+
+  int worst = exit_ok;
+  for (const Report& report : reports)
+    worst = report.exit_code == 1 || worst == 1 ? 1 : std::max(worst, report.exit_code);
+  return worst;
+}
+
+}  // namespace acme_agent

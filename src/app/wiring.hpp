@@ -1,0 +1,60 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <acme_agent/agent/renewer.hpp>
+#include <acme_agent/base/log.hpp>
+#include <acme_agent/config/configuration.hpp>
+#include <acme_agent/net/http01_listener.hpp>
+#include <acme_agent/store/state.hpp>
+#include <acme_agent/sys/file_lock.hpp>
+#include <acme_agent/sys/processes.hpp>
+
+namespace acme_agent {
+
+/// The state folder is in use by another agent: exit code 1, not 2.
+class AlreadyRunning : public Error {
+ public:
+  AlreadyRunning(const std::filesystem::path& folder, FileLock::Holder holder);
+};
+
+/// Everything that lives as long as the process and is made of the configuration: the one place that knows both.
+class Wiring {
+ public:
+  /// Makes and locks the state folder. Throws Error, AlreadyRunning if another agent has it.
+  explicit Wiring(const Configuration& configuration);
+
+  /// What the configuration wants looked after; safe to call again with a new one. Throws Error (ask_operator) for
+  /// what is wrong with the machine rather than with the text: owners, folders, bundles, files of a newer version.
+  std::vector<Managed> manage(const Configuration& configuration);
+
+  Clock& clock() { return clock_; }
+  Log& log() { return log_; }
+  const StateFolder& state() const { return state_; }
+  const Renewer& renewer() const { return renewer_; }
+
+ private:
+  Managed manage_one(const CertificateSettings& settings);
+  std::shared_ptr<Reloader> reloader_for(const ReloadRule& rule);
+  std::shared_ptr<Solver> solver_for(const Endpoint& endpoint);
+  void lock_folder(const std::filesystem::path& folder);
+  void refuse_newer_files(const CertificateSettings& settings);
+
+  SystemClock clock_;
+  Log log_;
+  SystemProcesses processes_;
+  StateFolder state_;
+  FileLock lock_;
+  std::map<std::filesystem::path, FileLock> folder_locks_;
+  std::map<std::string, std::shared_ptr<Http01Listener>> listeners_;
+  Renewer renewer_;
+};
+
+/// Where the broker finds the files of this certificate.
+std::filesystem::path cert_dir_of(const CertificateSettings& settings, const StateFolder& state);
+
+}  // namespace acme_agent
