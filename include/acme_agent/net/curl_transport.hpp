@@ -4,7 +4,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
+#include <acme_agent/base/clock.hpp>
 #include <acme_agent/net/transport.hpp>
 
 namespace acme_agent {
@@ -17,6 +19,8 @@ class CurlTransport final : public Transport {
     std::string user_agent;
     /// PEM file trusted instead of the system's store. The store's roots are looked up by hash, never read as a whole.
     std::optional<std::filesystem::path> ca_bundle;
+    Duration connect_timeout = std::chrono::seconds(10);
+    Duration timeout = std::chrono::seconds(30);  ///< For a whole exchange.
   };
 
   /// Nothing is opened before the first exchange.
@@ -34,5 +38,10 @@ class CurlTransport final : public Transport {
 
 /// Throws Error (ask_operator) if `path` cannot be read or holds no PEM certificate.
 void check_ca_bundle(const std::filesystem::path& path);
+
+/// What the operator should know about the libcurl in use; nothing if it is a sound one.
+std::optional<std::string> curl_warning();
+/// The same for the libcurl of another version.
+std::optional<std::string> curl_warning(std::string_view version);
 
 }  // namespace acme_agent

@@ -22,31 +22,36 @@ struct ListenAddress {
 /// Answers HTTP-01 (RFC 8555 8.3) with an embedded server that exists only while something is pending: it binds with
 /// the first Answer and lets go of the port with the last. GET and HEAD of exactly a pending token get its key
 /// authorization, all else gets 404 with a fixed body; nothing of a request is ever echoed.
-/// Each connection has 10 s and 8 KiB of requests altogether, so that slow clients cannot shut the CA out.
+/// Each connection has one request, 10 s and 8 KiB, and costs no thread, so that slow clients cannot shut the CA out.
 /// Safe from every thread.
 class Http01Listener {
  public:
-  /// `on_port_taken` names who holds the port for the error message; empty text if unknown.
+  /// `port_holder` names who holds a taken port, for the error message; empty text if unknown.
   Http01Listener(ListenAddress address, std::function<std::string(std::uint16_t port)> port_holder, Log& log);
   ~Http01Listener();
 
-  /// One pending token; taken down with its destruction.
+  /// One pending token; taken down with its destruction. May outlive the listener, but not its Log.
   class Answer {
    public:
     virtual ~Answer() = default;
 
-    /// How often the token has been fetched so far.
+    /// How often the token has been fetched (by GET) so far.
     virtual unsigned visits() const = 0;
-    /// Waits until it has been fetched more than `seen` times and that response has been sent; false after `timeout` or a stop.
+    /// Waits until it has been fetched more than `seen` times and that response has been sent; false after `timeout`
+    /// or a stop.
     virtual bool wait_for_visit(unsigned seen, Duration timeout, const std::stop_token& stop) const = 0;
   };
 
-  /// Throws Error (retry) if the port cannot be bound, naming address, cause and holder; another server that would
-  /// share the port silently is such a cause.
+  /// Throws Error if the port cannot be bound, naming address, cause and holder: retry, or ask_operator where the agent
+  /// lacks the right. Another server that would share the port silently is such a cause.
   std::unique_ptr<Answer> publish(const std::string& token, const std::string& key_authorization);
+
+  /// What is bound, also where the kernel was to choose (port 0); 0 while nothing is.
+  std::uint16_t port() const;
 
  private:
   struct State;
+  class Pending;
   std::shared_ptr<State> state_;
 };
 

@@ -1,0 +1,113 @@
+#include "listening.hpp"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <memory>
+#include <system_error>
+
+#include <acme_agent/base/error.hpp>
+
+namespace acme_agent {
+namespace {
+
+struct FreeAddresses {
+  void operator()(addrinfo* addresses) const noexcept { ::freeaddrinfo(addresses); }
+};
+using Addresses = std::unique_ptr<addrinfo, FreeAddresses>;
+
+Addresses addresses_of(const ListenAddress& address) {
+  addrinfo hints{};
+  hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const char* host = address.host.empty() ? nullptr : address.host.c_str();
+  if (const int failure = ::getaddrinfo(host, std::to_string(address.port).c_str(), &hints, &found); failure != 0) {
+    throw Error(Remedy::ask_operator,
+                "cannot listen on \"" + address.host + "\" for the HTTP-01 challenge: it is no numeric address");
+  }
+  return Addresses(found);
+}
+
+void set_port(sockaddr& address, std::uint16_t port) {
+  // sin_port and sin6_port stand at the same place.
+  reinterpret_cast<sockaddr_in&>(address).sin_port = htons(port);
+}
+
+[[noreturn]] void throw_errno() {
+  throw std::system_error(errno, std::generic_category());
+}
+
+Socket listening_socket(const addrinfo& where) {
+  Socket socket(::socket(where.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!socket.valid()) throw_errno();
+  const int yes = 1;
+  // Binds beside the last connections of the listener before; a port where somebody listens is refused all the same.
+  if (::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0) throw_errno();
+  if (where.ai_family == AF_INET6 && ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes) != 0) {
+    throw_errno();
+  }
+  if (::bind(socket.get(), where.ai_addr, where.ai_addrlen) != 0) throw_errno();
+  if (::listen(socket.get(), SOMAXCONN) != 0) throw_errno();
+  return socket;
+}
+
+Error cannot_listen(const ListenAddress& address, const addrinfo& where, std::uint16_t port, int cause,
+                    const std::function<std::string(std::uint16_t port)>& port_holder) {
+  const bool ipv6 = where.ai_family == AF_INET6;
+  const std::string place = address.host.empty() ? (ipv6 ? "IPv6 port " : "IPv4 port ") + std::to_string(port)
+                            : ipv6               ? "[" + address.host + "]:" + std::to_string(port)
+                                                 : address.host + ":" + std::to_string(port);
+  const std::string failure = "cannot listen on " + place + " for the HTTP-01 challenge: ";
+  switch (cause) {
+    case EADDRINUSE: {
+      const std::string holder = port_holder ? port_holder(port) : "";
+      return Error(Remedy::retry, failure + "it is taken by " + (holder.empty() ? "another program" : holder) +
+                                      "; stop that, or give a free port with --http-listen and let it forward "
+                                      "/.well-known/acme-challenge/ there");
+    }
+    case EACCES:
+    case EPERM:
+      return Error(Remedy::ask_operator, failure +
+                                             "no permission; run the agent as root or with CAP_NET_BIND_SERVICE, or "
+                                             "give a port above 1023 with --http-listen and forward port 80 there");
+    case EADDRNOTAVAIL:
+      return Error(Remedy::retry, failure + "this machine does not have that address (now); see --http-listen");
+    default:
+      return Error(Remedy::retry, failure + std::generic_category().message(cause));
+  }
+}
+
+}  // namespace
+
+std::vector<Socket> listen_at(const ListenAddress& address,
+                              const std::function<std::string(std::uint16_t port)>& port_holder) {
+  const Addresses addresses = addresses_of(address);
+  std::vector<Socket> sockets;
+  std::uint16_t port = address.port;
+  for (const addrinfo* where = addresses.get(); where != nullptr; where = where->ai_next) {
+    set_port(*where->ai_addr, port);
+    try {
+      sockets.push_back(listening_socket(*where));
+    } catch (const std::system_error& failure) {
+      const int cause = failure.code().value();
+      const bool no_such_family = cause == EAFNOSUPPORT || (address.host.empty() && cause == EADDRNOTAVAIL);
+      const bool others_may_do = where->ai_next != nullptr || !sockets.empty();
+      if (no_such_family && others_may_do) continue;
+      throw cannot_listen(address, *where, port, cause, port_holder);
+    }
+    port = local_port(sockets.back());
+  }
+  return sockets;
+}
+
+std::uint16_t local_port(const Socket& socket) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return 0;
+  return ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port);
+}
+
+}  // namespace acme_agent
