@@ -1,1 +1,929 @@
+#include "support/fake_ca.hpp"
 
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/param_build.h>
+#include <openssl/x509.h>
+
+#include <algorithm>
+#include <deque>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <set>
+#include <utility>
+
+#include <acme_agent/base/base64url.hpp>
+#include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/crypto/digest.hpp>
+
+#include "support/test_ca.hpp"
+
+namespace acme_agent::test {
+namespace {
+
+using nlohmann::json;
+using namespace std::chrono_literals;
+
+constexpr std::string_view base = "https://ca.example";
+constexpr std::string_view terms = "https://ca.example/terms";
+constexpr int no_end = std::numeric_limits<int>::max();
+
+template <auto free_function>
+struct Free {
+  template <class T>
+  void operator()(T* object) const noexcept {
+    free_function(object);
+  }
+};
+using Pkey = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
+
+/// What the server answers instead of what was asked for.
+struct Refusal {
+  int status;
+  std::string type;  ///< Empty: no problem document.
+  std::string detail;
+};
+
+Refusal malformed(const std::string& detail) {
+  return {400, "malformed", detail};
+}
+Refusal not_yours() {
+  return {403, "unauthorized", "the account that signed does not own this"};
+}
+
+json problem(const Refusal& refusal) {
+  return {
+      {"type", "urn:ietf:params:acme:error:" + refusal.type}, {"detail", refusal.detail}, {"status", refusal.status}};
+}
+
+std::string text_of(const json& object, const char* name) {
+  const auto member = object.is_object() ? object.find(name) : object.end();
+  if (!object.is_object() || member == object.end() || !member->is_string()) return {};
+  return member->get<std::string>();
+}
+
+std::string decoded(const json& object, const char* name) {
+  const std::optional<std::string> bytes = base64url_decode(text_of(object, name));
+  if (!bytes) throw malformed("'" + std::string(name) + "' is no base64url");
+  return *bytes;
+}
+
+/// RFC 7638 3.
+json canonical(const json& jwk) {
+  if (text_of(jwk, "kty") == "EC") {
+    return {{"crv", jwk.at("crv")}, {"kty", "EC"}, {"x", jwk.at("x")}, {"y", jwk.at("y")}};
+  }
+  return {{"e", jwk.at("e")}, {"kty", "RSA"}, {"n", jwk.at("n")}};
+}
+
+std::string thumbprint(const json& jwk) {
+  return base64url_encode(sha256(canonical(jwk).dump()));
+}
+
+/// The curve's size in bytes; 0 for an RSA key.
+std::size_t coordinate_size(const json& jwk) {
+  if (text_of(jwk, "kty") == "RSA") return 0;
+  if (text_of(jwk, "crv") == "P-256") return 32;
+  if (text_of(jwk, "crv") == "P-384") return 48;
+  throw malformed("unknown kind of key");
+}
+
+Pkey public_key(const json& jwk) {
+  const std::unique_ptr<OSSL_PARAM_BLD, Free<OSSL_PARAM_BLD_free>> builder(OSSL_PARAM_BLD_new());
+  using Number = std::unique_ptr<BIGNUM, Free<BN_free>>;
+  Number n;
+  Number e;
+  std::string point;
+  const std::size_t size = coordinate_size(jwk);
+  if (size > 0) {
+    const std::string x = decoded(jwk, "x");
+    const std::string y = decoded(jwk, "y");
+    // RFC 7518 6.2.1.2: the full size of a coordinate, leading zeros and all.
+    if (x.size() != size || y.size() != size) throw malformed("a coordinate of the key has the wrong length");
+    point = '\x04' + x + y;
+    OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, size == 32 ? "P-256" : "P-384", 0);
+    OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size());
+  } else {
+    const auto number = [&jwk](const char* name) {
+      const std::string bytes = decoded(jwk, name);
+      return Number(
+          BN_bin2bn(reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()), nullptr));
+    };
+    n = number("n");
+    e = number("e");
+    OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, n.get());
+    OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, e.get());
+  }
+  const std::unique_ptr<OSSL_PARAM, Free<OSSL_PARAM_free>> params(OSSL_PARAM_BLD_to_param(builder.get()));
+  const std::unique_ptr<EVP_PKEY_CTX, Free<EVP_PKEY_CTX_free>> context(
+      EVP_PKEY_CTX_new_from_name(nullptr, size > 0 ? "EC" : "RSA", nullptr));
+  EVP_PKEY* key = nullptr;
+  if (EVP_PKEY_fromdata_init(context.get()) != 1 ||
+      EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, params.get()) != 1) {
+    throw malformed("the key is none");
+  }
+  return Pkey(key);
+}
+
+/// r and s, as ECDSA signatures stand in X.509.
+std::string to_der(const std::string& signature) {
+  const int half = static_cast<int>(signature.size() / 2);
+  const auto* bytes = reinterpret_cast<const unsigned char*>(signature.data());
+  const std::unique_ptr<ECDSA_SIG, Free<ECDSA_SIG_free>> pair(ECDSA_SIG_new());
+  ECDSA_SIG_set0(pair.get(), BN_bin2bn(bytes, half, nullptr), BN_bin2bn(bytes + half, half, nullptr));
+  unsigned char* der = nullptr;
+  const int length = i2d_ECDSA_SIG(pair.get(), &der);
+  std::string text(reinterpret_cast<char*>(der), static_cast<std::size_t>(length));
+  OPENSSL_free(der);
+  return text;
+}
+
+void check_signature(const json& jwk, const std::string& algorithm, const std::string& data, std::string signature) {
+  const std::size_t size = coordinate_size(jwk);
+  const std::string wanted = size == 0 ? "RS256" : size == 32 ? "ES256" : "ES384";
+  if (algorithm != wanted) throw Refusal{400, "badSignatureAlgorithm", "the key wants " + wanted};
+  if (size > 0) {
+    if (signature.size() != 2 * size) throw malformed("the signature has the wrong length");
+    signature = to_der(signature);
+  }
+  const Pkey key = public_key(jwk);
+  const std::unique_ptr<EVP_MD_CTX, Free<EVP_MD_CTX_free>> context(EVP_MD_CTX_new());
+  const EVP_MD* digest = size == 48 ? EVP_sha384() : EVP_sha256();
+  if (EVP_DigestVerifyInit(context.get(), nullptr, digest, nullptr, key.get()) != 1 ||
+      EVP_DigestVerify(context.get(), reinterpret_cast<const unsigned char*>(signature.data()), signature.size(),
+                       reinterpret_cast<const unsigned char*>(data.data()), data.size()) != 1) {
+    throw malformed("the signature is wrong");
+  }
+}
+
+json to_json(const Identifier& identifier) {
+  return {{"type", identifier.type == Identifier::Type::dns ? "dns" : "ip"}, {"value", identifier.value}};
+}
+
+Response reply(int status, const json& body) {
+  Response response;
+  response.status = status;
+  response.headers.emplace("content-type", "application/json");
+  response.body = body.dump(2);
+  return response;
+}
+
+struct Account {
+  std::string id;
+  json jwk;
+};
+
+struct Challenge {
+  std::string id;
+  std::string type;
+  std::string token;
+  std::string status = "pending";
+  std::optional<Refusal> error;
+};
+
+struct Authorization {
+  std::string id;
+  std::string account;
+  Identifier identifier;
+  std::string status = "pending";
+  std::vector<Challenge> challenges;
+  TimePoint expires;
+  int polls_left = 0;
+};
+
+struct Order {
+  std::string id;
+  std::string account;
+  std::vector<Identifier> identifiers;
+  std::vector<std::string> authorizations;
+  TimePoint expires;
+  bool finalized = false;
+  int polls_left = 0;
+  std::optional<Refusal> error;
+  std::string pem;
+};
+
+/// A validation that still has to be done, with nothing locked.
+struct Validation {
+  std::string authorization;
+  std::string challenge;
+  Identifier identifier;
+  std::string token;
+  std::string key_authorization;
+};
+
+/// What a checked JWS says.
+struct Signed {
+  std::string account;  ///< Its id; empty if signed by a bare key.
+  json jwk;
+  std::string payload;
+
+  bool post_as_get() const { return payload.empty(); }
+
+  json object() const {
+    json parsed = json::parse(payload, nullptr, false);
+    if (!parsed.is_object()) throw malformed("the payload is no JSON object");
+    return parsed;
+  }
+};
+
+}  // namespace
+
+struct FakeCa::State {
+  explicit State(Clock& the_clock) : clock(the_clock) {}
+
+  Clock& clock;
+  const TestCa authority;
+  mutable std::mutex mutex;
+
+  std::function<std::optional<std::string>(const Identifier&, const std::string&)> look;
+  int nonce_reject_percent = 0;
+  int nonce_reject_next = 0;
+  Duration delay{0};
+  int down = 0;
+  std::deque<std::pair<std::string, Response>> prepared;
+  std::deque<std::string> lost;
+  std::string retry_after_text;
+  bool external_account = false;
+  bool pending_for_ever = false;
+  int authorization_polls = 0;
+  std::map<std::string, Refusal> failing;
+  bool reuse = false;
+  std::vector<json> extra;
+  int order_polls = 0;
+  std::optional<Refusal> issuance_failure;
+  Duration lifetime = std::chrono::days(90);
+  Duration back = 1h;
+  bool other_key = false;
+  std::function<std::string(const std::string&)> tampering;
+
+  std::minstd_rand dice{1};
+  int last_id = 0;
+  std::set<std::string> nonces;
+  std::map<std::string, Account> accounts;
+  std::map<std::string, Authorization> authorizations;
+  std::map<std::string, Order> orders;
+  std::vector<Exchange> exchanges;
+  int accounts_created = 0;
+  int orders_created = 0;
+  int certificates_issued = 0;
+
+  std::string next_id() { return std::to_string(++last_id); }
+
+  std::string new_token() { return base64url_encode(sha256("token " + next_id())); }
+
+  std::string fresh_nonce() {
+    std::string nonce = base64url_encode(sha256("nonce " + next_id()).substr(0, 12));
+    nonces.insert(nonce);
+    return nonce;
+  }
+
+  bool rejects_this_nonce() {
+    if (nonce_reject_next > 0) {
+      --nonce_reject_next;
+      return true;
+    }
+    return std::uniform_int_distribution(0, 99)(dice) < nonce_reject_percent;
+  }
+
+  // The order of these checks is Pebble's: it decides which fault is named when there are several.
+  Signed open_jws(const Request& request, bool by_bare_key) {
+    if (request.content_type != "application/jose+json") {
+      throw Refusal{415, "malformed", "the content type is not application/jose+json"};
+    }
+    const json jws = json::parse(request.body, nullptr, false);
+    if (!jws.is_object() || jws.contains("header") || jws.contains("signatures")) {
+      throw malformed("the body is no flattened JWS without an unprotected header");
+    }
+    const json header = json::parse(decoded(jws, "protected"), nullptr, false);
+    const std::string payload = decoded(jws, "payload");
+    const std::string signature = decoded(jws, "signature");
+    if (!header.is_object() || signature.empty()) throw malformed("the JWS is not signed");
+
+    Signed result{{}, {}, payload};
+    const bool has_kid = header.contains("kid");
+    const bool has_jwk = header.contains("jwk");
+    if (has_kid && has_jwk) throw malformed("jwk and kid are mutually exclusive");
+    if (by_bare_key) {
+      if (!has_jwk || !header["jwk"].is_object()) throw malformed("no jwk in the header");
+      result.jwk = header["jwk"];
+    } else {
+      const std::string kid = text_of(header, "kid");
+      const std::string prefix = std::string(base) + "/account/";
+      if (!kid.starts_with(prefix)) throw malformed("kid is not the URL of an account");
+      const auto account = accounts.find(kid.substr(prefix.size()));
+      if (account == accounts.end()) throw Refusal{400, "accountDoesNotExist", "no account " + kid};
+      result.account = account->first;
+      result.jwk = account->second.jwk;
+    }
+
+    check_signature(result.jwk, text_of(header, "alg"), text_of(jws, "protected") + "." + text_of(jws, "payload"),
+                    signature);
+
+    const std::string url = text_of(header, "url");
+    if (url.empty()) throw malformed("no url in the header");
+    const bool known_nonce = nonces.erase(text_of(header, "nonce")) == 1;
+    if (rejects_this_nonce() || !known_nonce) {
+      throw Refusal{400, "badNonce", "unknown nonce " + text_of(header, "nonce")};
+    }
+    if (url != request.url) throw malformed("the url in the header is not the one of the request");
+    return result;
+  }
+
+  json directory() const {
+    const std::string b(base);
+    return {{"newNonce", b + "/new-nonce"},
+            {"newAccount", b + "/new-account"},
+            {"newOrder", b + "/new-order"},
+            {"revokeCert", b + "/revoke-cert"},
+            {"keyChange", b + "/key-change"},
+            {"meta", {{"termsOfService", terms}, {"externalAccountRequired", external_account}}}};
+  }
+
+  Response new_account(const Signed& request) {
+    const json payload = request.object();
+    const std::string print = thumbprint(request.jwk);
+    const auto answer = [](int status, const Account& account) {
+      Response response = reply(status, {{"status", "valid"}});
+      response.headers.emplace("location", std::string(base) + "/account/" + account.id);
+      return response;
+    };
+    for (const auto& [id, account] : accounts) {
+      if (thumbprint(account.jwk) == print) return answer(200, account);
+    }
+    if (payload.value("onlyReturnExisting", false)) {
+      throw Refusal{400, "accountDoesNotExist", "no account has this key"};
+    }
+    if (!payload.value("termsOfServiceAgreed", false)) {
+      throw Refusal{403, "userActionRequired", "the terms of service were not agreed to"};
+    }
+    if (external_account) throw Refusal{403, "externalAccountRequired", "no external account binding"};
+    for (const json& contact : payload.value("contact", json::array())) {
+      const std::string address = contact.is_string() ? contact.get<std::string>() : "";
+      if (!address.starts_with("mailto:")) throw Refusal{400, "unsupportedContact", "no mail address: " + address};
+      if (address.find('@') == std::string::npos) throw Refusal{400, "invalidContact", "invalid address: " + address};
+    }
+    ++accounts_created;
+    const Account account{next_id(), request.jwk};
+    accounts[account.id] = account;
+    return answer(201, account);
+  }
+
+  Authorization* reusable(const std::string& account, const Identifier& identifier) {
+    if (!reuse) return nullptr;
+    for (auto& [id, authorization] : authorizations) {
+      if (authorization.account == account && authorization.identifier == identifier &&
+          authorization.status == "valid" && clock.now() < authorization.expires) {
+        return &authorization;
+      }
+    }
+    return nullptr;
+  }
+
+  std::string authorize(const std::string& account, const Identifier& identifier) {
+    if (const Authorization* authorization = reusable(account, identifier)) return authorization->id;
+    Authorization authorization{next_id(), account, identifier, "pending", {}, clock.now() + 1h, 0};
+    std::vector<std::string> types = {"tls-alpn-01", "http-01", "dns-01"};
+    if (identifier.wildcard()) types = {"dns-01"};
+    if (identifier.type == Identifier::Type::ip) types = {"tls-alpn-01", "http-01"};
+    for (const std::string& type : types) {
+      authorization.challenges.push_back({next_id(), type, new_token(), "pending", {}});
+    }
+    authorizations[authorization.id] = authorization;
+    return authorization.id;
+  }
+
+  Response new_order(const Signed& request) {
+    const json payload = request.object();
+    Order order;
+    for (const json& member : payload.value("identifiers", json::array())) {
+      const std::string type = text_of(member, "type");
+      if (type != "dns" && type != "ip") throw malformed("unknown type of identifier: " + type);
+      try {
+        const Identifier identifier = parse_identifier(text_of(member, "value"));
+        if (identifier.type != (type == "dns" ? Identifier::Type::dns : Identifier::Type::ip)) {
+          throw malformed("the identifier is not of its type");
+        }
+        order.identifiers.push_back(identifier);
+      } catch (const Error& error) {
+        throw malformed(error.message());
+      }
+    }
+    if (order.identifiers.empty()) throw malformed("an order without identifiers");
+    std::sort(order.identifiers.begin(), order.identifiers.end());
+    order.identifiers.erase(std::unique(order.identifiers.begin(), order.identifiers.end()), order.identifiers.end());
+    ++orders_created;
+    order.id = next_id();
+    order.account = request.account;
+    order.expires = clock.now() + 24h;
+    for (const Identifier& identifier : order.identifiers) {
+      order.authorizations.push_back(authorize(request.account, identifier));
+    }
+    // RFC 8555 7.1.3: in no order.
+    std::shuffle(order.identifiers.begin(), order.identifiers.end(), dice);
+    std::shuffle(order.authorizations.begin(), order.authorizations.end(), dice);
+    orders[order.id] = order;
+    Response response = show(order, 201);
+    response.headers.emplace("location", url_of(order));
+    return response;
+  }
+
+  static std::string url_of(const Order& order) { return std::string(base) + "/order/" + order.id; }
+
+  // RFC 8555 7.1.6
+  std::string status(const Order& order) const {
+    if (order.error) return "invalid";
+    if (order.finalized) return order.polls_left > 0 ? "processing" : "valid";
+    if (order.expires <= clock.now()) return "invalid";
+    bool ready = true;
+    for (const std::string& id : order.authorizations) {
+      const Authorization& authorization = authorizations.at(id);
+      if (authorization.status == "invalid") return "invalid";
+      ready = ready && authorization.status == "valid";
+    }
+    return ready ? "ready" : "pending";
+  }
+
+  Response show(const Order& order, int http_status) const {
+    json body = {{"status", status(order)},
+                 {"expires", format_rfc3339(order.expires)},
+                 {"identifiers", json::array()},
+                 {"authorizations", json::array()},
+                 {"finalize", url_of(order) + "/finalize"}};
+    for (const Identifier& identifier : order.identifiers) body["identifiers"].push_back(to_json(identifier));
+    for (const std::string& id : order.authorizations) {
+      body["authorizations"].push_back(std::string(base) + "/authorization/" + id);
+    }
+    if (order.error) body["error"] = problem(*order.error);
+    if (body["status"] == "valid") body["certificate"] = std::string(base) + "/certificate/" + order.id;
+    Response response = reply(http_status, body);
+    if (body["status"] == "processing" && !retry_after_text.empty()) {
+      response.headers.emplace("retry-after", retry_after_text);
+    }
+    return response;
+  }
+
+  /// An order under way comes one poll further each time that it is shown.
+  Response show_and_go_on(Order& order) {
+    Response response = show(order, 200);
+    if (order.finalized && order.polls_left > 0) --order.polls_left;
+    return response;
+  }
+
+  template <class T>
+  static T& owned(std::map<std::string, T>& all, const std::string& id, const Signed& request) {
+    const auto found = all.find(id);
+    if (found == all.end()) throw Refusal{404, "", ""};
+    if (found->second.account != request.account) throw not_yours();
+    return found->second;
+  }
+
+  static void require_post_as_get(const Signed& request) {
+    if (!request.post_as_get()) throw malformed("a POST-as-GET has an empty payload");
+  }
+
+  void issue(Order& order, const std::string& csr) {
+    const Validity validity{std::chrono::floor<std::chrono::seconds>(clock.now() - back),
+                            std::chrono::floor<std::chrono::seconds>(clock.now() - back + lifetime)};
+    std::optional<CertificateChain> chain;
+    try {
+      chain = authority.issue_for_csr(csr, validity);
+    } catch (const Error& error) {
+      throw Refusal{400, "badCSR", error.message()};
+    }
+    std::vector<Identifier> wanted = order.identifiers;
+    std::sort(wanted.begin(), wanted.end());
+    if (chain->leaf().identifiers() != wanted) {
+      throw Refusal{403, "unauthorized", "the request is for other names than the order"};
+    }
+    // RFC 8555 11.1: no certificate for an account's key.
+    for (const auto& [id, account] : accounts) {
+      if (is_key_of(csr, account.jwk)) throw Refusal{400, "badCSR", "the key is an account's key"};
+    }
+    order.finalized = true;
+    order.polls_left = order_polls;
+    if (issuance_failure) {
+      order.error = issuance_failure;
+      return;
+    }
+    if (other_key) chain = authority.issue(PrivateKey::generate(KeyType::ec256), wanted, validity);
+    order.pem = chain->pem();
+    ++certificates_issued;
+  }
+
+  static bool is_key_of(const std::string& csr, const json& jwk) {
+    const auto* bytes = reinterpret_cast<const unsigned char*>(csr.data());
+    const std::unique_ptr<X509_REQ, Free<X509_REQ_free>> request(
+        d2i_X509_REQ(nullptr, &bytes, static_cast<long>(csr.size())));
+    return request && EVP_PKEY_eq(X509_REQ_get0_pubkey(request.get()), public_key(jwk).get()) == 1;
+  }
+
+  Response finalize(const std::string& id, const Signed& request) {
+    const auto found = orders.find(id);
+    if (found == orders.end()) throw Refusal{404, "malformed", "no such order"};
+    Order& order = owned(orders, id, request);
+    if (status(order) != "ready") throw Refusal{403, "orderNotReady", "the order is " + status(order)};
+    const std::string csr = decoded(request.object(), "csr");
+    const auto* bytes = reinterpret_cast<const unsigned char*>(csr.data());
+    const std::unique_ptr<X509_REQ, Free<X509_REQ_free>> parsed(
+        d2i_X509_REQ(nullptr, &bytes, static_cast<long>(csr.size())));
+    if (!parsed) throw malformed("the certificate request is none");
+    issue(order, csr);
+    return show_and_go_on(order);
+  }
+
+  json show(const Challenge& challenge) const {
+    json body = {{"type", challenge.type},
+                 {"url", std::string(base) + "/challenge/" + challenge.id},
+                 {"token", challenge.token},
+                 {"status", challenge.status}};
+    if (challenge.error && challenge.status == "invalid") body["error"] = problem(*challenge.error);
+    return body;
+  }
+
+  /// A validation that is over is seen by the first poll after `polls_left` others.
+  static void settle(Authorization& authorization) {
+    for (Challenge& challenge : authorization.challenges) {
+      if (challenge.status != "validated") continue;
+      challenge.status = challenge.error ? "invalid" : "valid";
+      authorization.status = challenge.status;
+    }
+  }
+
+  Response show(Authorization& authorization) {
+    const bool pending = authorization.status == "pending";
+    if (pending && authorization.polls_left > 0) {
+      --authorization.polls_left;
+    } else if (pending) {
+      settle(authorization);
+      if (authorization.status == "valid") authorization.expires = clock.now() + std::chrono::days(30);
+    }
+    const bool still_pending = authorization.status == "pending";
+    json body = {{"status", authorization.status},
+                 {"identifier", to_json(authorization.identifier)},
+                 {"expires", format_rfc3339(authorization.expires)},
+                 {"challenges", json::array()}};
+    if (authorization.identifier.wildcard()) {
+      body["wildcard"] = true;
+      body["identifier"]["value"] = authorization.identifier.value.substr(2);
+    }
+    if (still_pending) {
+      for (const json& challenge : extra) body["challenges"].push_back(challenge);
+    }
+    for (const Challenge& challenge : authorization.challenges) {
+      if (still_pending || challenge.status == authorization.status) body["challenges"].push_back(show(challenge));
+    }
+    for (json& challenge : body["challenges"]) {
+      if (text_of(challenge, "status") == "validated") challenge["status"] = "processing";
+    }
+    Response response = reply(200, body);
+    if (still_pending && !retry_after_text.empty()) response.headers.emplace("retry-after", retry_after_text);
+    return response;
+  }
+
+  Response answer_challenge(const std::string& id, const Signed& request, std::optional<Validation>& validation) {
+    for (auto& [authorization_id, authorization] : authorizations) {
+      for (Challenge& challenge : authorization.challenges) {
+        if (challenge.id != id) continue;
+        const bool mine = authorization.account == request.account;
+        if (request.post_as_get()) {
+          if (!mine) throw not_yours();
+          return reply(200, show(challenge));
+        }
+        if (request.payload != "{}") throw malformed("the answer to a challenge is {}");
+        if (challenge.status != "pending") throw malformed("the challenge is " + challenge.status);
+        if (!mine) throw not_yours();
+        challenge.status = "processing";
+        authorization.polls_left = authorization_polls;
+        validation = Validation{authorization_id, id, authorization.identifier, challenge.token,
+                                challenge.token + "." + thumbprint(request.jwk)};
+        return reply(200, show(challenge));
+      }
+    }
+    throw Refusal{404, "", ""};
+  }
+
+  /// What the server finds when it looks, nothing locked.
+  void validate(const Validation& validation) {
+    std::function<std::optional<std::string>(const Identifier&, const std::string&)> how;
+    std::optional<Refusal> failure;
+    {
+      const std::lock_guard lock(mutex);
+      if (pending_for_ever) return;
+      how = look;
+      const auto failing_name = failing.find(validation.identifier.value);
+      if (failing_name != failing.end()) failure = failing_name->second;
+    }
+    if (!failure && how) {
+      const std::optional<std::string> shown = how(validation.identifier, validation.token);
+      if (!shown) failure = Refusal{400, "connection", validation.identifier.value + ": connection refused"};
+      if (shown && *shown != validation.key_authorization) {
+        failure = Refusal{403, "unauthorized", "the key authorization is not " + validation.key_authorization};
+      }
+    }
+    const std::lock_guard lock(mutex);
+    const auto authorization = authorizations.find(validation.authorization);
+    if (authorization == authorizations.end()) return;
+    for (Challenge& challenge : authorization->second.challenges) {
+      if (challenge.id != validation.challenge) continue;
+      challenge.status = "validated";
+      challenge.error = failure;
+    }
+  }
+
+  Response download(const std::string& id, const Signed& request) {
+    const Order& order = owned(orders, id, request);
+    if (order.pem.empty()) throw Refusal{404, "", ""};
+    Response response;
+    response.status = 200;
+    response.headers.emplace("content-type", "application/pem-certificate-chain");
+    response.body = tampering ? tampering(order.pem) : order.pem;
+    return response;
+  }
+
+  Response handle(const Request& request, std::string& payload, std::optional<Validation>& validation) {
+    const std::string path = request.url.starts_with(base) ? request.url.substr(base.size()) : "";
+    const auto rest_behind = [&path](std::string_view prefix) {
+      return path.starts_with(prefix) ? std::optional(path.substr(prefix.size())) : std::nullopt;
+    };
+    const bool post = request.method == Request::Method::post;
+    if (path == "/directory" && !post) return reply(200, directory());
+    if (path == "/new-nonce" && !post) {
+      Response response;
+      response.status = request.method == Request::Method::head ? 200 : 204;
+      return response;
+    }
+    if (!post) throw Refusal{405, "malformed", "method not allowed"};
+
+    const bool making_account = path == "/new-account";
+    const Signed opened = open_jws(request, making_account);
+    payload = opened.payload;
+    if (making_account) return new_account(opened);
+    if (path == "/new-order") return new_order(opened);
+    if (const auto id = rest_behind("/challenge/")) return answer_challenge(*id, opened, validation);
+    if (auto id = rest_behind("/order/")) {
+      constexpr std::string_view suffix = "/finalize";
+      if (id->ends_with(suffix)) return finalize(id->substr(0, id->size() - suffix.size()), opened);
+      require_post_as_get(opened);
+      return show_and_go_on(owned(orders, *id, opened));
+    }
+    if (const auto id = rest_behind("/authorization/")) {
+      require_post_as_get(opened);
+      return show(owned(authorizations, *id, opened));
+    }
+    if (const auto id = rest_behind("/certificate/")) {
+      require_post_as_get(opened);
+      return download(*id, opened);
+    }
+    throw Refusal{404, "", ""};
+  }
+
+  Response answer(const Request& request, std::string& payload, std::optional<Validation>& validation) {
+    const auto match = std::find_if(prepared.begin(), prepared.end(), [&request](const auto& waiting) {
+      return request.url.find(waiting.first) != std::string::npos;
+    });
+    if (match != prepared.end()) {
+      Response response = match->second;
+      prepared.erase(match);
+      return response;
+    }
+    Response response;
+    try {
+      response = handle(request, payload, validation);
+    } catch (const Refusal& refusal) {
+      response.status = refusal.status;
+      if (!refusal.type.empty()) {
+        response.headers.emplace("content-type", "application/problem+json");
+        response.body = problem(refusal).dump();
+      }
+      if (refusal.type == "userActionRequired") {
+        response.headers.emplace("link", "<" + std::string(terms) + ">;rel=\"terms-of-service\"");
+      }
+    }
+    if (request.method == Request::Method::post || request.url.ends_with("/new-nonce")) {
+      response.headers.emplace("replay-nonce", fresh_nonce());
+    }
+    return response;
+  }
+
+  bool loses_answer_to(const Request& request) {
+    const auto match = std::find_if(lost.begin(), lost.end(), [&request](const std::string& part) {
+      return request.url.find(part) != std::string::npos;
+    });
+    if (match == lost.end()) return false;
+    lost.erase(match);
+    return true;
+  }
+
+  Response exchange(const Request& request, const std::stop_token& stop) {
+    Duration wait{0};
+    {
+      const std::lock_guard lock(mutex);
+      wait = delay;
+    }
+    if (stop.stop_requested() || (wait > 0ms && !clock.sleep_for(wait, stop))) throw Stopped{};
+
+    Response response;
+    std::optional<Validation> validation;
+    {
+      const std::lock_guard lock(mutex);
+      if (down > 0) {
+        if (down != no_end) --down;
+        throw Error(Remedy::retry, "cannot connect to ca.example:443: connection refused");
+      }
+      std::string payload;
+      response = answer(request, payload, validation);
+      exchanges.push_back({request, payload, response});
+    }
+    if (validation) validate(*validation);
+    const std::lock_guard lock(mutex);
+    if (loses_answer_to(request)) throw Error(Remedy::retry, "no answer from ca.example:443: connection reset");
+    return response;
+  }
+};
+
+namespace {
+
+class Connection final : public Transport {
+ public:
+  using Exchange = std::function<Response(const Request&, const std::stop_token&)>;
+
+  explicit Connection(Exchange exchange) : exchange_(std::move(exchange)) {}
+  Response send(const Request& request, const std::stop_token& stop) override { return exchange_(request, stop); }
+
+ private:
+  Exchange exchange_;
+};
+
+}  // namespace
+
+FakeCa::FakeCa(Clock& clock) : state_(std::make_unique<State>(clock)) {}
+FakeCa::~FakeCa() = default;
+
+std::string FakeCa::directory_url() const {
+  return std::string(base) + "/directory";
+}
+
+std::string FakeCa::root_pem() const {
+  return state_->authority.root_pem();
+}
+
+std::unique_ptr<Transport> FakeCa::connect() {
+  return std::make_unique<Connection>([state = state_.get()](const Request& request, const std::stop_token& stop) {
+    return state->exchange(request, stop);
+  });
+}
+
+void FakeCa::on_validate(std::function<std::optional<std::string>(const Identifier&, const std::string&)> look) {
+  const std::lock_guard lock(state_->mutex);
+  state_->look = std::move(look);
+}
+
+void FakeCa::reject_nonces(int percent) {
+  const std::lock_guard lock(state_->mutex);
+  state_->nonce_reject_percent = percent;
+}
+
+void FakeCa::reject_next_nonces(int count) {
+  const std::lock_guard lock(state_->mutex);
+  state_->nonce_reject_next = count;
+}
+
+void FakeCa::latency(Duration latency) {
+  const std::lock_guard lock(state_->mutex);
+  state_->delay = latency;
+}
+
+void FakeCa::go_down(int exchanges) {
+  const std::lock_guard lock(state_->mutex);
+  state_->down = exchanges;
+}
+
+void FakeCa::go_down() {
+  go_down(no_end);
+}
+
+void FakeCa::come_back() {
+  go_down(0);
+}
+
+void FakeCa::answer_next(const std::string& url_part, Response response) {
+  const std::lock_guard lock(state_->mutex);
+  state_->prepared.emplace_back(url_part, std::move(response));
+}
+
+void FakeCa::lose_next_answer(const std::string& url_part) {
+  const std::lock_guard lock(state_->mutex);
+  state_->lost.push_back(url_part);
+}
+
+void FakeCa::retry_after(const std::string& text) {
+  const std::lock_guard lock(state_->mutex);
+  state_->retry_after_text = text;
+}
+
+void FakeCa::require_external_account() {
+  const std::lock_guard lock(state_->mutex);
+  state_->external_account = true;
+}
+
+void FakeCa::forget_accounts() {
+  const std::lock_guard lock(state_->mutex);
+  state_->accounts.clear();
+}
+
+void FakeCa::forget_orders() {
+  const std::lock_guard lock(state_->mutex);
+  state_->orders.clear();
+}
+
+void FakeCa::keep_pending(bool pending) {
+  const std::lock_guard lock(state_->mutex);
+  state_->pending_for_ever = pending;
+}
+
+void FakeCa::validating_polls(int polls) {
+  const std::lock_guard lock(state_->mutex);
+  state_->authorization_polls = polls;
+}
+
+void FakeCa::fail_validation(const std::string& name, const std::string& problem_type, const std::string& detail) {
+  const std::lock_guard lock(state_->mutex);
+  state_->failing.erase(name);
+  if (!problem_type.empty()) state_->failing.emplace(name, Refusal{400, problem_type, detail});
+}
+
+void FakeCa::reuse_authorizations(bool reuse) {
+  const std::lock_guard lock(state_->mutex);
+  state_->reuse = reuse;
+}
+
+void FakeCa::extra_challenge(const std::string& text) {
+  const std::lock_guard lock(state_->mutex);
+  state_->extra.push_back(json::parse(text));
+}
+
+void FakeCa::processing_polls(int polls) {
+  const std::lock_guard lock(state_->mutex);
+  state_->order_polls = polls;
+}
+
+void FakeCa::fail_issuance(const std::string& problem_type, const std::string& detail) {
+  const std::lock_guard lock(state_->mutex);
+  state_->issuance_failure = problem_type.empty() ? std::nullopt : std::optional(Refusal{400, problem_type, detail});
+}
+
+void FakeCa::certificate_lifetime(Duration lifetime) {
+  const std::lock_guard lock(state_->mutex);
+  state_->lifetime = lifetime;
+}
+
+void FakeCa::backdate(Duration backdate) {
+  const std::lock_guard lock(state_->mutex);
+  state_->back = backdate;
+}
+
+void FakeCa::wrong_key(bool wrong) {
+  const std::lock_guard lock(state_->mutex);
+  state_->other_key = wrong;
+}
+
+void FakeCa::tamper_chain(std::function<std::string(const std::string&)> tamper) {
+  const std::lock_guard lock(state_->mutex);
+  state_->tampering = std::move(tamper);
+}
+
+int FakeCa::accounts_created() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->accounts_created;
+}
+
+int FakeCa::orders_created() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->orders_created;
+}
+
+int FakeCa::certificates_issued() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->certificates_issued;
+}
+
+std::vector<FakeCa::Exchange> FakeCa::requests() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->exchanges;
+}
+
+int FakeCa::count(const std::string& url_part) const {
+  const std::lock_guard lock(state_->mutex);
+  const auto matches = std::count_if(
+      state_->exchanges.begin(), state_->exchanges.end(),
+      [&url_part](const Exchange& exchange) { return exchange.request.url.find(url_part) != std::string::npos; });
+  return static_cast<int>(matches);
+}
+
+}  // namespace acme_agent::test

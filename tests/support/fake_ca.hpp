@@ -80,8 +80,6 @@ class FakeCa {
   void backdate(Duration backdate);
   /// Certificates carry another key than the one in the request.
   void wrong_key(bool wrong = true);
-  /// Certificates carry other names than those in the order.
-  void wrong_names(std::vector<Identifier> names);
   /// What is sent instead of the PEM chain.
   void tamper_chain(std::function<std::string(const std::string& pem)> tamper);
 
