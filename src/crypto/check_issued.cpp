@@ -12,8 +12,7 @@ namespace {
 
 std::vector<Identifier> sorted_set(std::vector<Identifier> identifiers) {
   std::ranges::sort(identifiers);
-  const auto repeated = std::ranges::unique(identifiers);
-  identifiers.erase(repeated.begin(), repeated.end());
+  identifiers.erase(std::unique(identifiers.begin(), identifiers.end()), identifiers.end());
   return identifiers;
 }
 

@@ -134,6 +134,11 @@ PrivateKey PrivateKey::from_pem(const Secret& pem) {
     throw Error(Remedy::ask_operator, "the private key is of a kind that cannot be used (" + describe_kind(key.get()) +
                                           "); " + join(key_type_words()) + " can");
   }
+  if (EVP_PKEY_is_a(key.get(), "EC") == 1) {
+    // RFC 5480 2.1.1: a certificate names its curve, even if the key that was read spells it out.
+    require(EVP_PKEY_set_utf8_string_param(key.get(), OSSL_PKEY_PARAM_EC_ENCODING, OSSL_PKEY_EC_ENCODING_GROUP) == 1,
+            "to read a private key");
+  }
   return PrivateKey(key);
 }
 

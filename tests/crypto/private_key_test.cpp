@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -151,6 +152,16 @@ TEST_CASE("the older PEM forms are read, behind parameters and other blocks too"
   const std::string parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
   CHECK(PrivateKey::from_pem(Secret(parameters + std::string(rfc7515_ec_key))).jwk() == ec.jwk());
   CHECK(PrivateKey::from_pem(Secret("a key of mine:\r\n\r\n" + std::string(pkcs1_rsa_key))).jwk() == rsa.jwk());
+}
+
+TEST_CASE("a key that spells out its curve is read, and written with the curve's name") {
+  const PrivateKey key = PrivateKey::generate(KeyType::ec256);
+  const auto verbose = owned(EVP_PKEY_dup(key.handle()));
+  REQUIRE(EVP_PKEY_set_utf8_string_param(verbose.get(), OSSL_PKEY_PARAM_EC_ENCODING, OSSL_PKEY_EC_ENCODING_EXPLICIT) ==
+          1);
+  const std::string pem = pkcs8(verbose.get());
+  CHECK(pem.size() > key.to_pem().reveal().size());
+  CHECK(PrivateKey::from_pem(Secret(pem)).to_pem().reveal() == key.to_pem().reveal());
 }
 
 TEST_CASE("an encrypted key is refused with the reason, and nobody is asked for the passphrase") {
