@@ -248,6 +248,7 @@ Response CurlTransport::send(const Request& request, const std::stop_token& stop
   const std::unique_ptr<CURL, Free<curl_easy_reset>> reset_at_end(easy);
   curl_easy_setopt(easy, CURLOPT_CURLU, url.get());
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
+  // One request at a time takes half as long as over HTTP/2.
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
   set_roots(easy, options_.ca_bundle);
