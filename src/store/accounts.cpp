@@ -35,7 +35,7 @@ std::optional<Account> Accounts::load(const std::string& directory_url) const {
   const std::filesystem::path folder = folder_for(directory_url);
   const auto document = read_sound_document<AccountDocument>(folder / "account.json");
   if (document && !document->directory.empty() && document->directory != directory_url) {
-    throw Error(Remedy::ask_operator, (folder / "account.json").string() + " belongs to " +
+    throw Error(Remedy::ask_operator, printable((folder / "account.json").native()) + " belongs to " +
                                           printable(document->directory) + " and not to " + printable(directory_url) +
                                           ": move the folder away");
   }

@@ -1,4 +1,5 @@
 #include <acme_agent/base/error.hpp>
+#include <acme_agent/base/text.hpp>
 #include <acme_agent/store/state.hpp>
 #include <acme_agent/sys/file.hpp>
 #include <acme_agent/sys/generations.hpp>
@@ -47,7 +48,7 @@ void CertificateState::clear_pending() const {
   const std::filesystem::path folder = folder_ / "pending";
   std::error_code error;
   const std::uintmax_t removed = std::filesystem::remove_all(folder, error);
-  if (error) throw_errno("removing", folder, error.value());
+  if (error) throw_errno("cannot remove", folder, error.value());
   if (removed > 0) sync_folder(folder_);
 }
 
@@ -58,7 +59,7 @@ CertificateState::Loaded CertificateState::load_record() const {
   } catch (const Damaged& damage) {
     std::error_code error;
     std::filesystem::rename(path, path.string() + ".damaged", error);
-    return {Record{}, path.string() + " is damaged (" + damage.why + ") and starts afresh; " +
+    return {Record{}, printable(path.native()) + " is damaged (" + damage.why + ") and starts afresh; " +
                           (error ? "it could not be kept aside: " + error.message()
                                  : "what was there is kept as record.json.damaged")};
   }

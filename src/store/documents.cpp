@@ -6,6 +6,7 @@
 
 #include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/error.hpp>
+#include <acme_agent/base/text.hpp>
 #include <acme_agent/sys/file.hpp>
 
 namespace acme_agent {
@@ -158,8 +159,8 @@ void check_version(const json& object, const std::filesystem::path& path) {
   if (version.is_null()) return;
   if (!version.is_number_unsigned() || version == 0U) throw unexpected("version", "a version");
   if (version.get<std::uint64_t>() > our_version) {
-    throw Error(Remedy::ask_operator, path.string() + " was written by a newer acme-agent (version " + version.dump() +
-                                          "): upgrade this one, or move the file away");
+    throw Error(Remedy::ask_operator, printable(path.native()) + " was written by a newer acme-agent (version " +
+                                          version.dump() + "): upgrade this one, or move the file away");
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include <acme_agent/base/error.hpp>
+#include <acme_agent/base/text.hpp>
 #include <acme_agent/store/state.hpp>
 #include <acme_agent/sys/file.hpp>
 
@@ -14,23 +15,24 @@ void check_folder(const std::filesystem::path& path) {
   std::error_code none;
   const std::filesystem::file_status status = std::filesystem::status(path, none);
   if (std::filesystem::exists(status) && !std::filesystem::is_directory(status)) {
-    throw Error(Remedy::ask_operator, path.string() + " is not a folder: move it away, or choose another --state-dir");
+    throw Error(Remedy::ask_operator,
+                printable(path.native()) + " is not a folder: move it away, or choose another --state-dir");
   }
 }
 
 /// Root may write anywhere, but what it leaves here would be unreadable for the agent that this folder belongs to.
 void check_ours(const std::filesystem::path& path) {
   struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) throw_errno("looking at", path, errno);
+  if (::stat(path.c_str(), &status) != 0) throw_errno("cannot look at", path, errno);
   if (status.st_uid == ::geteuid()) return;
   throw Error(Remedy::ask_operator,
               path.string() + " belongs to the user with the id " + std::to_string(status.st_uid) + ", and we run as " +
                   std::to_string(::geteuid()) + ": run as that user, or choose another --state-dir");
 }
 
-/// A page, as an empty file may still fit into a full file system.
+/// A page, as an empty file may still fit into a full file system; our own, as a second agent may start right now.
 void check_writable(const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / ".write-test";
+  const std::filesystem::path path = folder / (".write-test-" + std::to_string(::getpid()));
   write_file(path, std::string(4096, '\n'), Ownership{});
   ::unlink(path.c_str());
 }
