@@ -13,20 +13,21 @@
 #include <acme_agent/broker/probe.hpp>
 #include <acme_agent/broker/reloader.hpp>
 #include <acme_agent/crypto/certificate.hpp>
+#include <acme_agent/crypto/private_key.hpp>
 #include <acme_agent/sys/file.hpp>
 
 namespace acme_agent {
 
 /// Where the broker finds its certificate, how it is told, and how it is seen.
 struct DeploymentTarget {
-  std::string name;                              ///< Of the certificate.
-  std::vector<Identifier> identifiers;           ///< The first is sent as SNI.
-  std::filesystem::path folder;                  ///< --cert-dir
-  Ownership ownership;                           ///< --owner, --mode. Without gid: that of the broker's process, if we may give it.
-  bool owner_given = false;                      ///< Said by the operator: never replaced by a guess.
+  std::string name;                     ///< Of the certificate.
+  std::vector<Identifier> identifiers;  ///< The first is sent as SNI.
+  std::filesystem::path folder;         ///< --cert-dir
+  Ownership ownership;       ///< --owner, --mode. Without gid: that of the broker's process, if we may give it.
+  bool owner_given = false;  ///< Said by the operator: never replaced by a guess.
   std::vector<std::shared_ptr<Reloader>> reloaders;
-  std::vector<Endpoint> probes;                  ///< Empty: no proof is wanted.
-  bool probe_is_default = false;                 ///< Then a port where nobody listens and no broker runs is no error.
+  std::vector<Endpoint> probes;   ///< Empty: no proof is wanted.
+  bool probe_is_default = false;  ///< Then a port where nobody listens and no broker runs is no error.
   Duration probe_timeout = std::chrono::seconds(10);
 };
 
@@ -41,17 +42,17 @@ struct Seen {
 /// How a deployment ended. It throws nothing but Stopped: a failed deployment is a state, with its own next try.
 struct Deployment {
   enum class State {
-    done,              ///< In the folder, and served wherever a probe is set.
-    waiting,           ///< In the folder; the broker is down, silent or slow: look again soon.
-    restart_needed,    ///< In the folder, not signalled: the broker must be restarted (another kind of key).
-    failed,            ///< Something is in the way that an operator must mend; the old files are untouched or came back.
+    done,            ///< In the folder, and served wherever a probe is set.
+    waiting,         ///< In the folder; the broker is down, silent or slow: look again soon.
+    restart_needed,  ///< In the folder, not signalled: the broker must be restarted (another kind of key).
+    failed,          ///< Something is in the way that an operator must mend; the old files are untouched or came back.
   };
 
   State state = State::done;
-  bool switched = false;     ///< New files were put into the folder.
-  bool reloaded = false;     ///< The broker was told.
+  bool switched = false;  ///< New files were put into the folder.
+  bool reloaded = false;  ///< The broker was told.
   bool rolled_back = false;
-  std::string detail;        ///< One sentence: what is wrong and what to do; empty if done.
+  std::string detail;  ///< One sentence: what is wrong and what to do; empty if done.
   std::vector<Seen> seen;
 };
 
@@ -62,15 +63,16 @@ class Deployer {
   Deployer(Clock& clock, Log& log) : clock_(clock), log_(log) {}
 
   /// Makes the held pair the deployed and served one. When it is already, this costs one look and changes nothing.
+  /// A good pair of the same authority that was issued later and ends later stays, and is made the served one.
   Deployment deploy(const DeploymentTarget& target, const CertifiedKey& held, const std::stop_token& stop) const;
 
   /// Where no usable pair lies (none, torn, damaged, expired placeholder): a self-signed one made with `key`, valid for
-  /// 30 days, so that the broker can start; told to reload if it runs. Touches nothing where a pair lies that was issued
-  /// by a server, in date or not. Nothing if nothing was to do.
+  /// 30 days, so that the broker can start; told to reload if it runs, unless it serves something better. Touches
+  /// nothing where a pair lies that is no placeholder of ours, in date or not. Nothing if nothing was to do.
   std::optional<Deployment> deploy_placeholder(const DeploymentTarget& target, const PrivateKey& key,
                                                const std::stop_token& stop) const;
 
-  /// What lies in the folder: a matching pair, or nothing.
+  /// What lies in the folder: a matching pair, or nothing. Throws Error if we may not read it.
   static std::optional<CertifiedKey> deployed(const DeploymentTarget& target);
 
  private:

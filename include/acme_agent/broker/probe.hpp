@@ -13,10 +13,11 @@ namespace acme_agent {
 /// What one address of an endpoint shows to one kind of client.
 struct Look {
   enum class State {
-    refused,  ///< Nobody listens.
-    silent,   ///< Connected or trying, but no answer in time.
-    no_tls,   ///< Something answers that is not TLS, or a handshake that fails before a certificate is shown.
-    shown,    ///< `peer.chain` is what it serves.
+    refused,      ///< Nobody listens.
+    unreachable,  ///< No connection: no route, or no answer in time.
+    silent,       ///< Connected, but the handshake got no answer in time.
+    no_tls,       ///< Something answers that is not TLS, or a handshake that fails before a certificate is shown.
+    shown,        ///< `peer.chain` is what it serves.
   };
 
   std::string address;  ///< Numeric; the host as written if it has none.
@@ -26,15 +27,16 @@ struct Look {
   std::string detail;  ///< In words, for anything but shown.
 };
 
-/// Looks at every address of the endpoint with new handshakes. A client of kind rsa_tls12 looks too where the standard one
-/// was shown a certificate. A host that does not resolve is one Look that is refused. Throws Stopped.
+/// Looks at every address of the endpoint with new handshakes. A client of kind rsa_tls12 looks too where the standard
+/// one was shown a certificate. A host that does not resolve is one Look that is refused. `timeout` is for each
+/// connection and for each handshake. Throws Stopped.
 std::vector<Look> look_at(const Endpoint& endpoint, const std::string& server_name, Duration timeout,
                           const std::stop_token& stop);
 
 /// The verdict of `interface.md`, Deployment 3, on the looks at one endpoint.
 struct Verdict {
   bool ok = false;         ///< At least one address accepts, and each that does serves leaf and whole chain.
-  bool listening = false;  ///< At least one address accepts.
+  bool listening = false;  ///< At least one address accepts connections.
   bool shown = false;      ///< At least one address shows some certificate.
   std::string detail;      ///< What is wrong, one clause naming address and what is served; empty if ok.
 };

@@ -30,19 +30,21 @@ class Reloader {
   /// it cannot be said for sure which they are (two brokers of one name, a stale pidfile).
   virtual std::vector<Process> targets() const { return {}; }
 
-  /// Throws Error if the broker cannot have been told. That nothing of the name runs is no error for process:NAME.
-  virtual void reload(const Deployed& deployed, const std::stop_token& stop) = 0;
+  /// Returns whether there was anybody to tell: that nothing of the name runs is no error for process:NAME.
+  /// Throws Error if the broker cannot have been told, and Stopped.
+  virtual bool reload(const Deployed& deployed, const std::stop_token& stop) = 0;
 };
 
-/// `process:NAME`: SIGHUP to the one process of that name. Its threads of children do not count: of several the one whose
-/// parent is not among them; two that are unrelated are an Error that names their pids and suggests pidfile:PATH.
+/// `process:NAME`: SIGHUP to the one process of that name; its children of the same name do not count. Two that are
+/// unrelated are an Error that names their pids and suggests pidfile:PATH.
 std::unique_ptr<Reloader> reload_process(std::string name, const Processes& processes);
 
 /// `pidfile:PATH`: SIGHUP to the process whose pid is in the file, if it is older than the file (else the pid was
 /// given to another process).
 std::unique_ptr<Reloader> reload_pidfile(std::filesystem::path path, const Processes& processes);
 
-/// `command:ARGV`: runs a program without a shell, for `timeout` at most; anything but exit 0 is an Error that carries the end of its output.
+/// `command:ARGV`: runs a program without a shell, for `timeout` at most; anything but exit 0 is an Error that carries
+/// the end of its output. Its environment has what Deployed names, and certbot's RENEWED_LINEAGE and RENEWED_DOMAINS.
 std::unique_ptr<Reloader> reload_command(std::vector<std::string> argv, Duration timeout, const Processes& processes);
 
 }  // namespace acme_agent

@@ -1,0 +1,453 @@
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/base/text.hpp>
+#include <acme_agent/broker/deployer.hpp>
+#include <acme_agent/sys/generations.hpp>
+#include <acme_agent/sys/processes.hpp>
+
+#include "pair_files.hpp"
+#include "reader_group.hpp"
+
+namespace acme_agent {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+
+constexpr Duration longest_look = 5s;
+constexpr Duration first_pause = 5ms;
+constexpr Duration longest_pause = 250ms;
+constexpr Duration placeholder_lifetime = 30 * 24h;
+/// Names the generation that the reloaders were told about, where no probe can prove it.
+constexpr const char* told_file = "..told";
+
+bool issued_by_server(const Certificate& leaf) {
+  return !leaf.placeholder() && !leaf.self_signed();
+}
+
+/// The name for SNI; a wildcard stands for any name that it covers.
+std::string server_name_of(const std::vector<Identifier>& identifiers) {
+  if (identifiers.empty()) return {};
+  const Identifier& first = identifiers.front();
+  return first.wildcard() ? "mqtt" + first.value.substr(1) : first.value;
+}
+
+/// RSA and ECDSA keys live side by side in a broker, and others too: a reload replaces only one of its own kind.
+std::string key_kind(const Certificate& certificate) {
+  const std::optional<KeyType> type = certificate.key_type();
+  if (!type) return "another kind of";
+  return is_rsa(*type) ? "an RSA" : "an EC";
+}
+
+bool is_good(const CertifiedKey& pair, const std::vector<Identifier>& identifiers, TimePoint now) {
+  if (!issued_by_server(pair.chain.leaf())) return false;
+  try {
+    check_issued(pair, identifiers, now);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+/// Whether `lying` must not be replaced by `held`. Pairs of different authorities cannot be compared by their dates,
+/// since each has its own lifetimes and sets them back differently: there, what the operator's server issued counts.
+bool stays(const CertifiedKey& lying, const CertifiedKey& held, const std::vector<Identifier>& identifiers,
+           TimePoint now) {
+  if (!is_good(lying, identifiers, now)) return false;
+  const Validity ours = held.chain.leaf().validity();
+  const Validity theirs = lying.chain.leaf().validity();
+  if (ours.not_after < now) return true;
+  return lying.chain.top() == held.chain.top() && ours.not_before < theirs.not_before &&
+         ours.not_after < theirs.not_after;
+}
+
+/// What was seen at one endpoint.
+struct Sight {
+  Endpoint endpoint;
+  std::vector<Look> looks;
+  Verdict verdict;
+};
+
+using Sights = std::vector<Sight>;
+
+bool listening(const Sights& sights) {
+  return std::any_of(sights.begin(), sights.end(), [](const Sight& sight) { return sight.verdict.listening; });
+}
+
+std::string faults_in(const Sights& sights) {
+  std::vector<std::string> faults;
+  for (const Sight& sight : sights) {
+    if (!sight.verdict.ok) faults.push_back(sight.endpoint.text() + ": " + sight.verdict.detail);
+  }
+  return join(faults);
+}
+
+/// The first address that showed a certificate before and now ends the handshake without one.
+std::optional<std::string> worsened(const Sights& before, const Sights& after) {
+  const auto shown_before = [&before](const Endpoint& endpoint, const std::string& address) {
+    for (const Sight& sight : before) {
+      for (const Look& look : sight.looks) {
+        if (sight.endpoint == endpoint && look.address == address && look.state == Look::State::shown) return true;
+      }
+    }
+    return false;
+  };
+  for (const Sight& sight : after) {
+    for (const Look& look : sight.looks) {
+      if (look.client == TlsClient::standard && look.state == Look::State::no_tls &&
+          shown_before(sight.endpoint, look.address)) {
+        return sight.endpoint.text() + " (" + look.address +
+               ") showed a certificate before the reload and shows none now: " + look.detail;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+/// The addresses of each endpoint: those where somebody listens; all where nobody does.
+std::vector<Seen> seen_in(const Sights& sights, const CertificateChain& expected) {
+  std::vector<Seen> seen;
+  for (const Sight& sight : sights) {
+    for (const Look& first : sight.looks) {
+      if (first.client != TlsClient::standard) continue;
+      std::vector<Look> of_address;
+      for (const Look& look : sight.looks) {
+        if (look.address == first.address) of_address.push_back(look);
+      }
+      const Verdict verdict = judge(of_address, expected);
+      if (!verdict.listening && sight.verdict.listening) continue;
+      seen.push_back({sight.endpoint.text(), first.address, verdict.ok, verdict.detail});
+    }
+  }
+  return seen;
+}
+
+/// One deployment of one pair, from the first look to the last.
+class Attempt {
+ public:
+  Attempt(const DeploymentTarget& target, const CertifiedKey& pair, Clock& clock, Log& log, const std::stop_token& stop)
+      : target_(target),
+        pair_(pair),
+        clock_(clock),
+        log_(log),
+        stop_(stop),
+        folder_(target.folder),
+        files_(files_of(pair)),
+        readers_(find_readers()),
+        ownership_(choose_ownership()) {}
+
+  Deployment deploy() {
+    try {
+      return deploy_or_throw();
+    } catch (const Error& error) {
+      return end(Deployment::State::failed, error.message(), {});
+    }
+  }
+
+  /// For a placeholder: no proof is wanted, as no client trusts it and the real certificate comes soon.
+  std::optional<Deployment> place() {
+    if (is_installed() && !why_unreadable_in(target_.folder)) return std::nullopt;
+    const Sights before = look(pair_.chain);
+    install();
+    const bool leave_alone = serves_something_better(before) || needs_restart(before);
+    const std::optional<Error> untold = leave_alone ? std::nullopt : reload();
+    return end(Deployment::State::done, untold ? untold->message() : "", before);
+  }
+
+ private:
+  Deployment deploy_or_throw() {
+    const Sights before = look(pair_.chain);
+    const bool installed = is_installed();
+    if (installed && is_settled(before)) return end(Deployment::State::done, "", before);
+    if (!installed || why_unreadable_in(target_.folder)) install();
+    if (const std::optional<std::string> hint = needs_restart(before)) {
+      return end(Deployment::State::restart_needed, *hint, before);
+    }
+    const std::optional<Error> untold = reload();
+    const Sights after = look_until_served(pair_.chain);
+
+    if (is_proven(after)) {
+      if (untold) log_.warning("the new certificate is served, but " + untold->message(), target_.name);
+      return end(Deployment::State::done, "", after);
+    }
+    if (const std::optional<std::string> worse = worsened(before, after)) return go_back(*worse, after);
+    if (const std::optional<std::string> ended = ended_reader(after)) {
+      return end(Deployment::State::waiting, *ended, after);
+    }
+    const bool nobody_there = !target_.probes.empty() && is_unprovable(after);
+    const bool may_pass = untold && untold->remedy() == Remedy::retry;
+    if (untold && !(nobody_there && may_pass)) {
+      return end(may_pass ? Deployment::State::waiting : Deployment::State::failed, untold->message(), after);
+    }
+    if (is_unprovable(after)) {
+      remember_told();
+      return end(Deployment::State::done, "", after);
+    }
+    return end(Deployment::State::waiting, faults_in(after) + advice(after), after);
+  }
+
+  std::vector<Process> find_readers() const {
+    std::vector<Process> readers;
+    for (const std::shared_ptr<Reloader>& reloader : target_.reloaders) {
+      try {
+        const std::vector<Process> targets = reloader->targets();
+        readers.insert(readers.end(), targets.begin(), targets.end());
+      } catch (const Error&) {  // reload() says the same, where it counts
+      }
+    }
+    return readers;
+  }
+
+  Ownership choose_ownership() const {
+    Ownership ownership = target_.ownership;
+    if (!target_.owner_given && !ownership.gid) {
+      ownership.gid = reader_group(readers_, mosquitto_group(), own_process());
+    }
+    return ownership;
+  }
+
+  Sight look_at_endpoint(const Endpoint& endpoint, const CertificateChain& expected) const {
+    const Duration timeout = std::min(target_.probe_timeout, longest_look);
+    Sight sight{endpoint, look_at(endpoint, server_name_of(target_.identifiers), timeout, stop_), {}};
+    sight.verdict = judge(sight.looks, expected);
+    return sight;
+  }
+
+  Sights look(const CertificateChain& expected) const {
+    Sights sights;
+    for (const Endpoint& endpoint : target_.probes) sights.push_back(look_at_endpoint(endpoint, expected));
+    return sights;
+  }
+
+  Sights look_until_served(const CertificateChain& expected) const {
+    const Duration deadline = clock_.uptime() + target_.probe_timeout;
+    log_.progress("waiting for the broker to serve the new certificate", target_.name);
+    Sights sights = look(expected);
+    Duration pause = first_pause;
+    while (!is_proven(sights) && !is_unprovable(sights)) {
+      const Duration left = deadline - clock_.uptime();
+      if (left <= 0ms) break;
+      if (!clock_.sleep_for(std::min(pause, left), stop_)) throw Stopped{};
+      pause = std::min(2 * pause, longest_pause);
+      for (Sight& sight : sights) {
+        if (!sight.verdict.ok) sight = look_at_endpoint(sight.endpoint, expected);
+      }
+    }
+    return sights;
+  }
+
+  bool is_proven(const Sights& sights) const {
+    return !sights.empty() &&
+           std::all_of(sights.begin(), sights.end(), [](const Sight& sight) { return sight.verdict.ok; });
+  }
+
+  /// No proof is wanted, or only where there is a broker, and there is none.
+  bool is_unprovable(const Sights& sights) const {
+    if (sights.empty()) return true;
+    return target_.probe_is_default && !listening(sights) && find_readers().empty();
+  }
+
+  bool is_settled(const Sights& sights) const { return is_proven(sights) || (is_unprovable(sights) && was_told()); }
+
+  bool was_told() const {
+    const std::optional<fs::path> current = folder_.current();
+    const std::optional<Secret> told = read_file(target_.folder / told_file);
+    return current && told && told->reveal() == current->filename().string();
+  }
+
+  void remember_told() const {
+    const std::optional<fs::path> current = folder_.current();
+    if (current) write_file(target_.folder / told_file, current->filename().string(), {{}, {}, 0644});
+  }
+
+  /// The files lie there as they would be written now.
+  bool is_installed() const {
+    Ownership wanted = target_.ownership;
+    if (!target_.owner_given) wanted.gid.reset();  // a guess may differ from day to day
+    return folder_.current() && lie_in(target_.folder, files_, wanted);
+  }
+
+  void install() {
+    const fs::path generation = folder_.prepare(files_, ownership_);
+    try {
+      if (const auto written = read_pair(generation); !written || written->chain != pair_.chain) {
+        throw Error(Remedy::retry, "key and certificate written to " + generation.string() +
+                                       " do not fit each other when read again; is the disk sound?");
+      }
+      if (const std::optional<std::string> why = why_unreadable_in(generation)) {
+        throw Error(Remedy::ask_operator,
+                    *why + "; nothing was changed: give --owner USER:GROUP or --mode 0640, or let it enter the folder");
+      }
+    } catch (const Error&) {
+      folder_.discard(generation);
+      throw;
+    }
+    folder_.activate(generation);
+    result_.switched = true;
+  }
+
+  /// Why some process that will be told to reload could not read the files in `folder`.
+  std::optional<std::string> why_unreadable_in(const fs::path& folder) const {
+    for (const Process& reader : readers_) {
+      for (const GenerationFolder::File& file : files_) {
+        if (const std::optional<std::string> why = why_unreadable(reader, folder / file.name, target_.folder)) {
+          return printable(reader.name) + " (pid " + std::to_string(reader.pid) + ") cannot read " +
+                 (target_.folder / file.name).string() + ": " + *why;
+        }
+      }
+    }
+    return std::nullopt;
+  }
+
+  /// What to do where a listener serves another kind of key than ours; nothing if none does.
+  std::optional<std::string> needs_restart(const Sights& sights) const {
+    const std::string ours = key_kind(pair_.chain.leaf());
+    for (const Sight& sight : sights) {
+      for (const Look& look : sight.looks) {
+        if (look.state != Look::State::shown) continue;
+        const std::string theirs = key_kind(look.peer.chain->leaf());
+        if (theirs == ours) continue;
+        return sight.endpoint.text() + " serves " + theirs + " key and ours is " + ours +
+               " key, which a reload cannot swap: restart the broker (for example systemctl restart mosquitto)";
+      }
+    }
+    return std::nullopt;
+  }
+
+  bool serves_something_better(const Sights& sights) const {
+    for (const Sight& sight : sights) {
+      for (const Look& look : sight.looks) {
+        if (look.state != Look::State::shown) continue;
+        const Certificate& leaf = look.peer.chain->leaf();
+        if (!leaf.placeholder() && leaf.validity().contains(clock_.now())) return true;
+      }
+    }
+    return false;
+  }
+
+  /// Tells all, also after a failure; returns the first one.
+  std::optional<Error> reload() {
+    Deployed deployed{target_.name, {}, target_.folder};
+    for (const Identifier& identifier : target_.identifiers) deployed.domains.push_back(identifier.value);
+    std::optional<Error> failure;
+    bool told = false;
+    for (const std::shared_ptr<Reloader>& reloader : target_.reloaders) {
+      try {
+        if (reloader->reload(deployed, stop_)) told = true;
+      } catch (const Error& error) {
+        if (!failure) failure = error.while_doing("the reload by " + printable(reloader->describe(), 200) + " failed");
+      }
+    }
+    result_.reloaded = told && !failure;
+    return failure;
+  }
+
+  /// The broker was there before the reload and is not there any more.
+  std::optional<std::string> ended_reader(const Sights& after) const {
+    if (readers_.empty() || listening(after) || !find_readers().empty()) return std::nullopt;
+    return printable(readers_.front().name) + " (pid " + std::to_string(readers_.front().pid) +
+           ") ended on the reload, and the new files stay: its log says why";
+  }
+
+  std::string advice(const Sights& after) const {
+    if (!listening(after)) return "; is the broker running?";
+    const bool shown = std::any_of(after.begin(), after.end(), [](const Sight& sight) { return sight.verdict.shown; });
+    if (!shown) return "; is this the broker's port for TLS?";
+    if (!result_.reloaded) return "; nobody was found who could be told to reload: set --reload";
+    return "; are certfile and keyfile of the broker those in " + target_.folder.string() + "?";
+  }
+
+  /// Puts the files before back, if they are worth it.
+  Deployment go_back(const std::string& why, const Sights& seen) {
+    const std::optional<fs::path> generation = folder_.previous();
+    const std::optional<CertifiedKey> before = generation ? read_pair(*generation) : std::nullopt;
+    if (!before || !issued_by_server(before->chain.leaf()) ||
+        before->chain.leaf().validity().not_after < clock_.now()) {
+      return end(Deployment::State::failed, why + "; there are no good files to go back to: the broker's log says why",
+                 seen);
+    }
+    folder_.activate(*generation);
+    result_.rolled_back = true;
+    const std::optional<Error> untold = reload();
+    const Sights after = look_until_served(before->chain);
+    std::string outcome = "; the files before were put back";
+    if (is_proven(after)) outcome += " and are served";
+    if (untold) outcome += ", but " + untold->message();
+    return end(Deployment::State::failed, why + outcome + ": the broker's log says why", after);
+  }
+
+  Deployment end(Deployment::State state, std::string detail, const Sights& sights) {
+    result_.state = state;
+    result_.detail = std::move(detail);
+    result_.seen = seen_in(sights, pair_.chain);
+    return result_;
+  }
+
+  const DeploymentTarget& target_;
+  const CertifiedKey& pair_;
+  Clock& clock_;
+  Log& log_;
+  const std::stop_token& stop_;
+  GenerationFolder folder_;
+  const std::vector<GenerationFolder::File> files_;
+  const std::vector<Process> readers_;
+  const Ownership ownership_;
+  Deployment result_;
+};
+
+Deployment failed(const Error& error) {
+  Deployment deployment;
+  deployment.state = Deployment::State::failed;
+  deployment.detail = error.message();
+  return deployment;
+}
+
+}  // namespace
+
+Deployment Deployer::deploy(const DeploymentTarget& target, const CertifiedKey& held,
+                            const std::stop_token& stop) const {
+  try {
+    const std::optional<CertifiedKey> lying = deployed(target);
+    if (!lying || !stays(*lying, held, target.identifiers, clock_.now())) {
+      return Attempt(target, held, clock_, log_, stop).deploy();
+    }
+    log_.warning("a newer certificate than ours lies in " + target.folder.string() + " (until " +
+                     format_rfc3339(lying->chain.leaf().validity().not_after) +
+                     ") and stays; take its files away if ours shall be deployed",
+                 target.name);
+    return Attempt(target, *lying, clock_, log_, stop).deploy();
+  } catch (const Error& error) {
+    return failed(error);
+  }
+}
+
+std::optional<Deployment> Deployer::deploy_placeholder(const DeploymentTarget& target, const PrivateKey& key,
+                                                       const std::stop_token& stop) const {
+  try {
+    const TimePoint now = clock_.now();
+    const std::optional<CertifiedKey> lying = deployed(target);
+    if (lying && !lying->chain.leaf().placeholder()) return std::nullopt;
+
+    std::vector<Identifier> names = target.identifiers;
+    std::sort(names.begin(), names.end());
+    const bool usable = lying && lying->chain.leaf().has_public_key_of(key) &&
+                        lying->chain.leaf().identifiers() == names && lying->chain.leaf().validity().contains(now);
+    const CertifiedKey placeholder =
+        usable ? *lying
+               : CertifiedKey{key,
+                              CertificateChain({make_placeholder(key, target.identifiers, now, placeholder_lifetime)})};
+    return Attempt(target, placeholder, clock_, log_, stop).place();
+  } catch (const Error& error) {
+    return failed(error);
+  }
+}
+
+std::optional<CertifiedKey> Deployer::deployed(const DeploymentTarget& target) {
+  return read_pair(target.folder);
+}
+
+}  // namespace acme_agent

@@ -1,0 +1,75 @@
+#include "pair_files.hpp"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <string>
+
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/base/secret.hpp>
+
+namespace acme_agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::optional<CertifiedKey> parse_pair(const Secret& key_pem, std::string_view chain_pem) {
+  try {
+    CertifiedKey pair{PrivateKey::from_pem(key_pem), CertificateChain::from_pem(chain_pem)};
+    if (pair.chain.leaf().has_public_key_of(pair.key)) return pair;
+  } catch (const Error&) {  // torn, empty, or of a kind that we do not know
+  }
+  return std::nullopt;
+}
+
+bool has_ownership(const fs::path& path, const Ownership& ownership) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) throw_errno("cannot read", path, errno);
+  return (status.st_mode & 07777) == ownership.mode && ownership.uid.value_or(status.st_uid) == status.st_uid &&
+         ownership.gid.value_or(status.st_gid) == status.st_gid;
+}
+
+}  // namespace
+
+std::vector<GenerationFolder::File> files_of(const CertifiedKey& pair) {
+  const CertificateChain& chain = pair.chain;
+  const Secret key = pair.key.to_pem();
+  Secret combined = key;
+  combined.append(chain.pem());
+  // Mosquitto refuses an empty file.
+  const std::string rest = chain.certificates().size() > 1 ? chain.rest_pem() : chain.leaf_pem();
+  return {{"cert.pem", Secret(chain.leaf_pem())},
+          {"chain.pem", Secret(rest)},
+          {"fullchain.pem", Secret(chain.pem())},
+          {"privkey.pem", key},
+          {"combined.pem", combined}};
+}
+
+bool lie_in(const fs::path& folder, const std::vector<GenerationFolder::File>& files, const Ownership& ownership) {
+  for (const GenerationFolder::File& file : files) {
+    const std::optional<Secret> content = read_file(folder / file.name);
+    if (!content || content->reveal() != file.content.reveal()) return false;
+    if (!has_ownership(folder / file.name, ownership)) return false;
+  }
+  return true;
+}
+
+std::optional<CertifiedKey> read_pair(const fs::path& folder) {
+  if (const std::optional<Secret> key = read_file(folder / "privkey.pem")) {
+    if (const std::optional<Secret> fullchain = read_file(folder / "fullchain.pem")) {
+      if (auto pair = parse_pair(*key, fullchain->reveal())) return pair;
+    }
+    if (const std::optional<Secret> leaf = read_file(folder / "cert.pem")) {
+      const std::optional<Secret> rest = read_file(folder / "chain.pem");
+      const std::string chain = std::string(leaf->reveal()) + (rest ? std::string(rest->reveal()) : "");
+      if (auto pair = parse_pair(*key, chain)) return pair;
+    }
+  }
+  if (const std::optional<Secret> combined = read_file(folder / "combined.pem")) {
+    const std::size_t chain = combined->reveal().find("-----BEGIN CERTIFICATE-----");
+    if (chain != std::string_view::npos) return parse_pair(*combined, combined->reveal().substr(chain));
+  }
+  return std::nullopt;
+}
+
+}  // namespace acme_agent

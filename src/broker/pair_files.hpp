@@ -1,0 +1,24 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include <acme_agent/crypto/certificate.hpp>
+#include <acme_agent/sys/generations.hpp>
+
+namespace acme_agent {
+
+/// The five files of a pair (`interface.md`, Files).
+std::vector<GenerationFolder::File> files_of(const CertifiedKey& pair);
+
+/// Whether every file lies in `folder`, with its content and this mode and, as far as they are set, this user and
+/// group. Throws Error if one may not be read.
+bool lie_in(const std::filesystem::path& folder, const std::vector<GenerationFolder::File>& files,
+            const Ownership& ownership);
+
+/// The pair that lies in `folder`, also where certbot or a hand put it: key and chain that fit each other, or nothing.
+/// Throws Error if a file may not be read.
+std::optional<CertifiedKey> read_pair(const std::filesystem::path& folder);
+
+}  // namespace acme_agent

@@ -1,0 +1,44 @@
+#include "reader_group.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/sys/file.hpp>
+
+namespace acme_agent {
+
+std::optional<gid_t> reader_group(const std::vector<Process>& readers, std::optional<gid_t> mosquitto,
+                                  const Process& self) {
+  const auto may_give = [&self](gid_t group) {
+    return self.uid == 0 || self.gid == group ||
+           std::find(self.groups.begin(), self.groups.end(), group) != self.groups.end();
+  };
+  for (const Process& reader : readers) {
+    if (may_give(reader.gid)) return reader.gid;
+  }
+  if (mosquitto && may_give(*mosquitto)) return mosquitto;
+  return std::nullopt;
+}
+
+std::optional<gid_t> mosquitto_group() {
+  try {
+    return parse_owner("0:mosquitto", 0).gid;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+Process own_process() {
+  Process self;
+  self.pid = ::getpid();
+  self.uid = ::geteuid();
+  self.gid = ::getegid();
+  self.groups.resize(static_cast<std::size_t>(std::max(::getgroups(0, nullptr), 0)));
+  self.groups.resize(
+      static_cast<std::size_t>(std::max(::getgroups(static_cast<int>(self.groups.size()), self.groups.data()), 0)));
+  return self;
+}
+
+}  // namespace acme_agent
