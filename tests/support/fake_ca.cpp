@@ -454,7 +454,7 @@ struct FakeCa::State {
                  {"expires", format_rfc3339(order.expires)},
                  {"identifiers", json::array()},
                  {"authorizations", json::array()},
-                 {"finalize", url_of(order) + "/finalize"}};
+                 {"finalize", std::string(base) + "/finalize/" + order.id}};
     for (const Identifier& identifier : order.identifiers) body["identifiers"].push_back(to_json(identifier));
     for (const std::string& id : order.authorizations) {
       body["authorizations"].push_back(std::string(base) + "/authorization/" + id);
@@ -666,9 +666,8 @@ struct FakeCa::State {
     if (making_account) return new_account(opened);
     if (path == "/new-order") return new_order(opened);
     if (const auto id = rest_behind("/challenge/")) return answer_challenge(*id, opened, validation);
-    if (auto id = rest_behind("/order/")) {
-      constexpr std::string_view suffix = "/finalize";
-      if (id->ends_with(suffix)) return finalize(id->substr(0, id->size() - suffix.size()), opened);
+    if (const auto id = rest_behind("/finalize/")) return finalize(*id, opened);
+    if (const auto id = rest_behind("/order/")) {
       require_post_as_get(opened);
       return show_and_go_on(owned(orders, *id, opened));
     }

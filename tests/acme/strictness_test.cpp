@@ -1,0 +1,426 @@
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include <acme_agent/acme/session.hpp>
+#include <acme_agent/base/base64url.hpp>
+#include <acme_agent/net/curl_transport.hpp>
+
+#include "support/fake_ca.hpp"
+#include "support/fake_clock.hpp"
+
+// What a server must not take. One table for the CA of our tests and for the real thing: a client that passes the one
+// passes the other.
+
+namespace acme_agent {
+namespace {
+
+using nlohmann::json;
+using namespace std::chrono_literals;
+
+/// A request to be spoiled: at first it is as RFC 8555 wants it.
+struct Message {
+  std::string url;
+  json header;
+  std::string payload;
+  PrivateKey key;
+  std::string content_type = "application/jose+json";
+  std::function<void(json&)> change_signed = [](json&) {};
+};
+
+struct Client {
+  PrivateKey key;
+  Session session;
+  std::string account;
+
+  Client(Transport& transport, Clock& clock, const std::string& directory_url, KeyType type = KeyType::ec256)
+      : key(PrivateKey::generate(type)),
+        session(transport, clock, directory_url, key, ""),
+        account(session.new_account("", {})) {}
+};
+
+/// Two accounts at a server, and orders in the states that the table needs.
+class Bench {
+ public:
+  Bench(Transport& the_transport, Clock& the_clock, const std::string& directory_url)
+      : transport(the_transport),
+        clock(the_clock),
+        mine(transport, clock, directory_url),
+        theirs(transport, clock, directory_url),
+        directory(mine.session.directory({})),
+        pending(mine.session.new_order({{Identifier::Type::dns, "pending.strict.example"}}, {})),
+        ready(make_ready()) {}
+
+  std::string fresh_nonce() {
+    return transport.send({Request::Method::head, directory.new_nonce, {}, {}}, {}).header("replay-nonce").value();
+  }
+
+  Message message(const std::string& url, const std::string& payload) {
+    return {url,
+            {{"alg", mine.key.jws_algorithm()}, {"nonce", fresh_nonce()}, {"url", url}, {"kid", mine.account}},
+            payload,
+            mine.key};
+  }
+
+  Message account_message(const PrivateKey& key, const json& payload) {
+    const std::string& url = directory.new_account;
+    return {url,
+            {{"alg", key.jws_algorithm()}, {"nonce", fresh_nonce()}, {"url", url}, {"jwk", json::parse(key.jwk())}},
+            payload.dump(),
+            key};
+  }
+
+  Message finalize_message(const Order& order, const std::string& csr) {
+    return message(order.finalize, json{{"csr", base64url_encode(csr)}}.dump());
+  }
+
+  Response send(const Message& message) {
+    const std::string header = base64url_encode(message.header.dump());
+    const std::string payload = base64url_encode(message.payload);
+    json jws = {{"protected", header},
+                {"payload", payload},
+                {"signature", base64url_encode(message.key.sign_jws(header + "." + payload))}};
+    message.change_signed(jws);
+    return transport.send({Request::Method::post, message.url, jws.dump(), message.content_type}, {});
+  }
+
+  /// The first challenge of a pending order.
+  Challenge challenge(const Order& order) {
+    return mine.session.authorization(order.authorizations.at(0), {}).challenges.at(0);
+  }
+
+  Transport& transport;
+  Clock& clock;
+  Client mine;
+  Client theirs;
+  const Directory directory;
+  const Order pending;
+  const Order ready;
+
+ private:
+  Order make_ready() {
+    const Order order = mine.session.new_order({{Identifier::Type::dns, "ready.strict.example"}}, {});
+    // The server may know from an earlier run that the name is ours.
+    if (order.status == Status::pending) mine.session.respond(challenge(order), {});
+    for (int i = 0; i < 600; ++i) {
+      Order now = mine.session.order(order.url, {}).value;
+      if (now.status == Status::ready) return now;
+      mine.session.authorization(order.authorizations.at(0), {});
+      clock.sleep_for(100ms, {});
+    }
+    throw std::runtime_error("the server does not validate: start it with PEBBLE_VA_ALWAYS_VALID=1");
+  }
+};
+
+struct Case {
+  std::string request;
+  std::string verdict;  ///< Status and type of the problem; the status alone: an answer without a problem document.
+  std::function<Response(Bench&)> send;
+  std::string laxer = {};  ///< What Pebble 2.4 says instead, where it is behind its successors.
+};
+
+std::string order_of(const std::string& name) {
+  return json{{"identifiers", {{{"type", "dns"}, {"value", name}}}}}.dump();
+}
+
+std::string csr_for(const std::string& name) {
+  return make_csr(PrivateKey::generate(KeyType::ec256), {{Identifier::Type::dns, name}});
+}
+
+/// Sends a new order after `spoil` has been at it.
+auto spoiled(std::function<void(Message&, Bench&)> spoil) {
+  return [spoil = std::move(spoil)](Bench& bench) {
+    Message message = bench.message(bench.directory.new_order, order_of("new.strict.example"));
+    spoil(message, bench);
+    return bench.send(message);
+  };
+}
+
+auto as_get(std::function<std::string(Bench&)> url, std::string payload = "") {
+  return [url = std::move(url), payload = std::move(payload)](Bench& bench) {
+    return bench.send(bench.message(url(bench), payload));
+  };
+}
+
+const std::vector<Case> cases = {
+    // The envelope (RFC 8555 6.2)
+    {"nothing wrong", "201", spoiled([](Message&, Bench&) {})},
+    {"a content type that is plain JSON", "415 malformed",
+     spoiled([](Message& message, Bench&) { message.content_type = "application/json"; })},
+    {"a content type with a parameter", "415 malformed",
+     spoiled([](Message& message, Bench&) { message.content_type = "application/jose+json; charset=utf-8"; })},
+    {"no JSON", "400 malformed",
+     [](Bench& bench) {
+       return bench.transport.send(
+           {Request::Method::post, bench.directory.new_order, "no JSON", "application/jose+json"}, {});
+     }},
+    {"an empty body", "400 malformed",
+     [](Bench& bench) {
+       return bench.transport.send({Request::Method::post, bench.directory.new_order, "", "application/jose+json"}, {});
+     }},
+    {"an unprotected header", "400 malformed",
+     spoiled([](Message& message, Bench&) {
+       message.change_signed = [](json& jws) { jws["header"] = {{"kid", "x"}}; };
+     })},
+    {"a JWS that is not flattened", "400 malformed",
+     spoiled([](Message& message, Bench&) {
+       message.change_signed = [](json& jws) {
+         jws["signatures"] = {{{"protected", jws["protected"]}, {"signature", jws["signature"]}}};
+         jws.erase("protected");
+         jws.erase("signature");
+       };
+     })},
+    {"no signature", "400 malformed",
+     spoiled([](Message& message, Bench&) {
+       message.change_signed = [](json& jws) { jws.erase("signature"); };
+     })},
+    {"a signature by another key", "400 malformed",
+     spoiled([](Message& message, Bench& bench) { message.key = bench.theirs.key; })},
+    {"a payload changed after signing", "400 malformed",
+     spoiled([](Message& message, Bench&) {
+       message.change_signed = [](json& jws) { jws["payload"] = base64url_encode(order_of("changed.example")); };
+     })},
+    {"base64 with padding", "400 malformed",
+     spoiled([](Message& message, Bench&) {
+       message.change_signed = [](json& jws) { jws["payload"] = jws["payload"].get<std::string>() + "=="; };
+     })},
+    {"an algorithm that nobody knows", "400 badSignatureAlgorithm",
+     spoiled([](Message& message, Bench&) { message.header["alg"] = "XX999"; }), "400 malformed"},
+    {"the algorithm none", "400 badSignatureAlgorithm",
+     spoiled([](Message& message, Bench&) { message.header["alg"] = "none"; }), "400 malformed"},
+    {"an algorithm of another kind of key", "400 badSignatureAlgorithm",
+     spoiled([](Message& message, Bench&) { message.header["alg"] = "RS256"; }), "400 malformed"},
+    {"no algorithm", "400 badSignatureAlgorithm",
+     spoiled([](Message& message, Bench&) { message.header.erase("alg"); }), "400 malformed"},
+
+    // Nonce and URL (RFC 8555 6.4, 6.5)
+    {"no url in the header", "400 malformed",
+     spoiled([](Message& message, Bench&) { message.header.erase("url"); })},
+    {"the url of another resource in the header", "400 malformed",
+     spoiled([](Message& message, Bench& bench) { message.header["url"] = bench.directory.new_account; })},
+    {"no nonce", "400 badNonce", spoiled([](Message& message, Bench&) { message.header.erase("nonce"); })},
+    {"an empty nonce", "400 badNonce", spoiled([](Message& message, Bench&) { message.header["nonce"] = ""; })},
+    {"a nonce that the server did not give", "400 badNonce",
+     spoiled([](Message& message, Bench&) { message.header["nonce"] = "AAAAAAAAAAAAAAAAAAAAAA"; })},
+    {"a nonce for the second time", "400 badNonce",
+     spoiled([](Message& message, Bench& bench) {
+       Message first = bench.message(bench.pending.url, "");
+       first.header["nonce"] = message.header["nonce"];
+       bench.send(first);
+     })},
+
+    // Who signs (RFC 8555 6.2)
+    {"a jwk where the kid belongs", "400 malformed",
+     spoiled([](Message& message, Bench& bench) {
+       message.header.erase("kid");
+       message.header["jwk"] = json::parse(bench.mine.key.jwk());
+     })},
+    {"a kid where the jwk belongs", "400 malformed",
+     [](Bench& bench) {
+       return bench.send(bench.message(bench.directory.new_account, R"({"termsOfServiceAgreed":true})"));
+     }},
+    {"kid and jwk", "400 malformed",
+     spoiled(
+         [](Message& message, Bench& bench) { message.header["jwk"] = json::parse(bench.mine.key.jwk()); })},
+    {"kid and jwk for a new account", "400 malformed",
+     [](Bench& bench) {
+       Message message = bench.account_message(bench.mine.key, {{"termsOfServiceAgreed", true}});
+       message.header["kid"] = bench.mine.account;
+       return bench.send(message);
+     }},
+    {"neither kid nor jwk", "400 malformed",
+     spoiled([](Message& message, Bench&) { message.header.erase("kid"); })},
+    {"a kid that is no account URL", "400 malformed",
+     spoiled([](Message& message, Bench&) { message.header["kid"] = "https://elsewhere.example/account/1"; })},
+    {"the kid of an account that does not exist", "400 accountDoesNotExist",
+     spoiled([](Message& message, Bench& bench) { message.header["kid"] = bench.mine.account + "0000"; })},
+    {"the kid of another account", "400 malformed",
+     spoiled([](Message& message, Bench& bench) { message.header["kid"] = bench.theirs.account; })},
+
+    // Accounts (RFC 8555 7.3)
+    {"a new account with an RSA key", "201",
+     [](Bench& bench) {
+       return bench.send(
+           bench.account_message(PrivateKey::generate(KeyType::rsa2048), {{"termsOfServiceAgreed", true}}));
+     }},
+    {"a new account with a P-384 key", "201",
+     [](Bench& bench) {
+       return bench.send(bench.account_message(PrivateKey::generate(KeyType::ec384), {{"termsOfServiceAgreed", true}}));
+     }},
+    {"an account that exists", "200",
+     [](Bench& bench) {
+       return bench.send(bench.account_message(bench.mine.key, {{"termsOfServiceAgreed", true}}));
+     }},
+    {"a new account without agreeing", "403 userActionRequired",
+     [](Bench& bench) {
+       return bench.send(bench.account_message(PrivateKey::generate(KeyType::ec256), json::object()));
+     }, "403 agreementRequired"},
+    {"an account that shall exist and does not", "400 accountDoesNotExist",
+     [](Bench& bench) {
+       return bench.send(bench.account_message(PrivateKey::generate(KeyType::ec256), {{"onlyReturnExisting", true}}));
+     }},
+    {"a contact that is no mail address", "400 unsupportedContact",
+     [](Bench& bench) {
+       return bench.send(bench.account_message(PrivateKey::generate(KeyType::ec256),
+                                               {{"termsOfServiceAgreed", true}, {"contact", {"tel:+123"}}}));
+     }},
+    {"a mail address without @", "400 invalidContact",
+     [](Bench& bench) {
+       return bench.send(bench.account_message(PrivateKey::generate(KeyType::ec256),
+                                               {{"termsOfServiceAgreed", true}, {"contact", {"mailto:me"}}}));
+     }},
+    {"an account that is no JSON", "400 malformed",
+     [](Bench& bench) {
+       Message message = bench.account_message(PrivateKey::generate(KeyType::ec256), {});
+       message.payload = "no JSON";
+       return bench.send(message);
+     }},
+
+    // Orders (RFC 8555 7.4)
+    {"an order without names", "400 malformed",
+     spoiled([](Message& message, Bench&) { message.payload = R"({"identifiers":[]})"; })},
+    {"an order of an unknown kind of name", "400 malformed",
+     spoiled(
+         [](Message& message, Bench&) { message.payload = R"({"identifiers":[{"type":"x","value":"a.example"}]})"; })},
+    {"an order with a wildcard in the middle", "400 malformed",
+     spoiled([](Message& message, Bench&) { message.payload = order_of("a.*.example"); })},
+    {"an order with a space in the name", "400 malformed",
+     spoiled([](Message& message, Bench&) { message.payload = order_of("a b.example"); })},
+    {"an order with an address as a name", "400 malformed",
+     spoiled([](Message& message, Bench&) { message.payload = order_of("192.0.2.1"); })},
+    {"an order that is no JSON", "400 malformed",
+     spoiled([](Message& message, Bench&) { message.payload = "no JSON"; })},
+    {"a GET of an order", "405 malformed",
+     [](Bench& bench) {
+       return bench.transport.send({Request::Method::get, bench.pending.url, {}, {}}, {});
+     }},
+    {"an order as it should be asked for", "200", as_get([](Bench& bench) { return bench.pending.url; })},
+    {"a payload for an order", "400 malformed", as_get([](Bench& bench) { return bench.pending.url; }, "{}")},
+    {"an unknown order", "404", as_get([](Bench& bench) { return bench.pending.url + "x"; })},
+    {"the order of another account", "403 unauthorized",
+     [](Bench& bench) {
+       Message message = bench.message(bench.pending.url, "");
+       message.header["kid"] = bench.theirs.account;
+       message.key = bench.theirs.key;
+       return bench.send(message);
+     }},
+
+    // Authorizations and challenges (RFC 8555 7.5)
+    {"an unknown authorization", "404", as_get([](Bench& bench) { return bench.pending.authorizations[0] + "x"; })},
+    {"a payload for an authorization", "400 malformed",
+     as_get([](Bench& bench) { return bench.pending.authorizations[0]; }, "{}")},
+    {"the authorization of another account", "403 unauthorized",
+     [](Bench& bench) {
+       Message message = bench.message(bench.pending.authorizations[0], "");
+       message.header["kid"] = bench.theirs.account;
+       message.key = bench.theirs.key;
+       return bench.send(message);
+     }},
+    {"an unknown challenge", "404",
+     as_get([](Bench& bench) { return bench.challenge(bench.pending).url + "x"; }, "{}")},
+    {"a challenge that is only asked for", "200",
+     as_get([](Bench& bench) { return bench.challenge(bench.pending).url; })},
+    {"a challenge of another account", "403 unauthorized",
+     [](Bench& bench) {
+       Message message = bench.message(bench.challenge(bench.pending).url, "{}");
+       message.header["kid"] = bench.theirs.account;
+       message.key = bench.theirs.key;
+       return bench.send(message);
+     }},
+    {"a challenge answered as in the drafts", "400 malformed",
+     as_get([](Bench& bench) { return bench.challenge(bench.pending).url; }, R"({"keyAuthorization":"x"})")},
+    {"a challenge that is answered already", "400 malformed",
+     as_get([](Bench& bench) { return bench.challenge(bench.ready).url; }, "{}")},
+
+    // Finalize and download (RFC 8555 7.4, 7.4.2)
+    {"finalizing too early", "403 orderNotReady",
+     [](Bench& bench) {
+       return bench.send(bench.finalize_message(bench.pending, csr_for("pending.strict.example")));
+     }},
+    {"finalizing an unknown order", "404 malformed",
+     [](Bench& bench) {
+       Order unknown = bench.ready;
+       unknown.finalize += "x";
+       return bench.send(bench.finalize_message(unknown, csr_for("ready.strict.example")));
+     }},
+    {"finalizing the order of another account", "403 unauthorized",
+     [](Bench& bench) {
+       Message message = bench.finalize_message(bench.ready, csr_for("ready.strict.example"));
+       message.header["kid"] = bench.theirs.account;
+       message.key = bench.theirs.key;
+       return bench.send(message);
+     }},
+    {"a request for another name", "403 unauthorized",
+     [](Bench& bench) { return bench.send(bench.finalize_message(bench.ready, csr_for("other.strict.example"))); }},
+    {"a request for one name more", "403 unauthorized",
+     [](Bench& bench) {
+       const std::string csr =
+           make_csr(PrivateKey::generate(KeyType::ec256),
+                    {{Identifier::Type::dns, "more.strict.example"}, {Identifier::Type::dns, "ready.strict.example"}});
+       return bench.send(bench.finalize_message(bench.ready, csr));
+     }},
+    {"a request that is no DER", "400 malformed",
+     [](Bench& bench) { return bench.send(bench.finalize_message(bench.ready, "no DER")); }},
+    {"a request that is no base64", "400 malformed",
+     [](Bench& bench) { return bench.send(bench.message(bench.ready.finalize, R"({"csr":"+/=="})")); }},
+    {"finalizing without JSON", "400 malformed",
+     [](Bench& bench) { return bench.send(bench.message(bench.ready.finalize, "no JSON")); }},
+    {"a request by the account's key", "400 badCSR",
+     [](Bench& bench) {
+       const std::string csr = make_csr(bench.mine.key, {{Identifier::Type::dns, "ready.strict.example"}});
+       return bench.send(bench.finalize_message(bench.ready, csr));
+     }},
+    // Last, as Pebble 2.4 issues.
+    {"a request whose signature is wrong", "400 badCSR",
+     [](Bench& bench) {
+       std::string csr = csr_for("ready.strict.example");
+       csr.back() = static_cast<char>(csr.back() ^ 1);
+       return bench.send(bench.finalize_message(bench.ready, csr));
+     },
+     "200"},
+};
+
+/// "400 malformed", or "404" without a problem document.
+std::string verdict(const Response& response) {
+  const std::string status = std::to_string(response.status);
+  const json document = json::parse(response.body, nullptr, false);
+  if (response.status < 400 || !document.is_object() || !document.contains("type")) return status;
+  const std::string type = document["type"].get<std::string>();
+  return status + " " + type.substr(type.rfind(':') + 1);
+}
+
+void judge_all(Bench& bench, bool real) {
+  for (const Case& test : cases) {
+    CAPTURE(test.request);
+    std::string got = verdict(test.send(bench));
+    // Pebble refuses good nonces now and then, to exercise clients.
+    for (int i = 0; i < 50 && got != test.verdict && got == "400 badNonce"; ++i) got = verdict(test.send(bench));
+    if (real && !test.laxer.empty() && got == test.laxer) continue;
+    CHECK(got == test.verdict);
+  }
+}
+
+TEST_CASE("the CA of the tests refuses what a strict server refuses, with the same status and type of problem") {
+  test::FakeClock clock;
+  test::FakeCa ca(clock);
+  const std::unique_ptr<Transport> transport = ca.connect();
+  Bench bench(*transport, clock, ca.directory_url());
+  judge_all(bench, false);
+}
+
+TEST_CASE("a real Pebble passes the same verdicts" * doctest::skip(std::getenv("ACME_AGENT_TEST_PEBBLE") == nullptr)) {
+  SystemClock clock;
+  const char* bundle = std::getenv("ACME_AGENT_TEST_CA_BUNDLE");
+  REQUIRE(bundle != nullptr);
+  CurlTransport transport({.user_agent = "acme-agent-tests/1", .ca_bundle = bundle});
+  Bench bench(transport, clock, std::getenv("ACME_AGENT_TEST_PEBBLE"));
+  judge_all(bench, true);
+}
+
+}  // namespace
+}  // namespace acme_agent
