@@ -1,0 +1,126 @@
+#include "command.hpp"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <acme_agent/base/text.hpp>
+
+namespace acme_agent {
+namespace {
+
+constexpr std::array table = {
+    Command{.name = "run",
+            .arguments = "",
+            .meaning = "obtain, deploy, keep renewed; the default command",
+            .page = R"(Usage: acme-agent [--once] [OPTION...]
+       acme-agent [--once] --domain NAME [OPTION...]
+
+Looks after every certificate of the configuration file, or after the one that
+--domain names: obtains it, puts it into the broker's folder, makes the broker
+reload, looks that it is served, and renews it in time. Runs until SIGTERM; on
+SIGHUP the configuration is read again.
+
+--once does what is due now and ends, for a timer. The exit code tells the
+state afterwards:
+  0  issued, in date, not overdue, and served where a probe is set
+  1  something is not, or failed and waits for its next try
+  2  wrong usage or configuration; nothing was done
+  3  all is well, but the broker does not serve it
+
+Running the agent means agreeing to the terms of service of the server.
+
+Next: a trial that costs nothing of the real server's limits
+  acme-agent --once --server letsencrypt-staging --domain mydyn.example
+Then the same without --server, and 'acme-agent status'.
+)"},
+    Command{.name = "status",
+            .arguments = "[NAME...]",
+            .most_arguments = std::numeric_limits<std::size_t>::max(),
+            .meaning = "what is held, what is served, what happens next",
+            .page = R"(Usage: acme-agent status [--json] [NAME...] [OPTION...]
+
+Shows each certificate of the configuration, or only those named: what is held
+and until when, what the broker serves, when the next attempt is and why, and
+the last error. It changes nothing and may run beside the agent at any time.
+
+--json prints the same for programs. The exit code tells the state:
+  0  all is well
+  1  a certificate is missing, expired, overdue, or waits for its next try
+  2  wrong usage or configuration
+  3  all is well, but the broker does not serve it
+
+Give the same --config, --domain and --state-dir as to the agent.
+
+Next, if a certificate is not as it should be: acme-agent renew NAME
+)"},
+    Command{.name = "renew",
+            .arguments = "NAME",
+            .fewest_arguments = 1,
+            .most_arguments = 1,
+            .meaning = "renew this certificate now",
+            .page = R"(Usage: acme-agent renew NAME [--force] [OPTION...]
+
+Renews the certificate NAME now, without waiting for its date: by the agent
+that runs (its options count then, not ours), else here. The new one is
+deployed as always.
+
+--force does so even if it was renewed just now. Servers limit how often the
+same names may be certified, so do not repeat it.
+
+Next: acme-agent status NAME
+)"},
+    Command{.name = "check",
+            .arguments = "",
+            .meaning = "look at the configuration only, and tell all mistakes",
+            .page = R"(Usage: acme-agent check [--config FILE] [OPTION...]
+
+Reads the configuration file, conf.d/*.conf beside it, the environment
+(ACME_AGENT_...) and the command line, as the agent would, and tells every
+mistake with its file and line. Nothing is asked of any server and nothing is
+changed. Exit code 0: no mistake, 2: mistakes.
+
+Command line beats environment, environment beats file, file beats default.
+
+Next: acme-agent --once
+)"},
+    Command{.name = "help",
+            .arguments = "COMMAND",
+            .most_arguments = 1,
+            .meaning = "more about a command; 'help options': every option",
+            .page = ""},
+    Command{.name = "version", .arguments = "", .meaning = "the version of this program", .page = ""},
+};
+
+constexpr std::string_view later[] = {"doctor",  "revoke", "remove", "account", "ca",
+                                      "tasmota", "watch",  "import", "init"};
+
+}  // namespace
+
+std::span<const Command> commands() {
+  return table;
+}
+
+const Command* find_command(std::string_view name) {
+  const auto* const found = std::find_if(table.begin(), table.end(), [&](const Command& c) { return c.name == name; });
+  return found == table.end() ? nullptr : found;
+}
+
+std::string refuse_command(std::string_view name) {
+  const std::string shown = "'" + printable(name, 80) + "'";
+  if (std::find(std::begin(later), std::end(later), name) != std::end(later)) {
+    return "the command " + shown + " is not in this version yet";
+  }
+  std::vector<std::string> known;
+  for (const Command& command : table) known.emplace_back(command.name);
+  const std::string meant = nearest(name, known);
+  if (!meant.empty()) return "unknown command " + shown + ": did you mean '" + meant + "'?";
+  if (name.find('.') != std::string_view::npos) {
+    return "unknown command " + shown + ": if it is the name of a host, write --domain before it";
+  }
+  return "unknown command " + shown + " ('acme-agent help' lists what there is)";
+}
+
+}  // namespace acme_agent

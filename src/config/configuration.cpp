@@ -1,0 +1,271 @@
+#include <unistd.h>
+
+#include <unordered_map>
+
+#include <acme_agent/base/text.hpp>
+#include <acme_agent/config/configuration.hpp>
+
+#include "complaints.hpp"
+#include "config_file.hpp"
+#include "layer.hpp"
+#include "option.hpp"
+#include "setters.hpp"
+
+namespace acme_agent {
+namespace {
+
+constexpr std::string_view variable_prefix = "ACME_AGENT_";
+/// Left to test programs.
+constexpr std::string_view test_prefix = "ACME_AGENT_TEST_";
+
+std::string value_of(const Environment& environment, std::string_view name) {
+  for (const auto& [variable, value] : environment.variables)
+    if (variable == name) return value;
+  return {};
+}
+
+std::shared_ptr<const std::filesystem::path> current_folder() {
+  std::error_code gone;
+  return std::make_shared<const std::filesystem::path>(std::filesystem::current_path(gone));
+}
+
+Layer built_in_layer(Complaints& complaints) {
+  Layer layer;
+  for (const Option& option : options()) {
+    if (option.default_value.empty()) continue;
+    const std::string place = "default of " + spelled(Source::command_line, option.name);
+    add_setting(layer, option, {std::string(option.default_value), place, current_folder()}, complaints);
+  }
+  return layer;
+}
+
+Layer command_line_layer(const CommandLine& command_line, Complaints& complaints) {
+  Layer layer;
+  for (const auto& [name, value] : command_line.options) {
+    const Option* const option = find_option(name);
+    if (option == nullptr || option->command_line_only()) {
+      complaints.add(refuse_unknown(Source::command_line, spelled(Source::command_line, name), name));
+    } else {
+      add_setting(layer, *option, {value, spelled(Source::command_line, name), current_folder()}, complaints);
+    }
+  }
+  return layer;
+}
+
+/// The name of the option that this variable sets, if there is one.
+std::string option_of_variable(std::string_view variable) {
+  std::string name;
+  for (const char c : variable.substr(variable_prefix.size())) {
+    name += c == '_' ? '-' : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return name;
+}
+
+Layer environment_layer(const Environment& environment, Complaints& complaints) {
+  Layer layer;
+  for (const auto& [variable, value] : environment.variables) {
+    if (!variable.starts_with(variable_prefix) || variable.starts_with(test_prefix)) continue;
+    const std::string name = option_of_variable(variable);
+    const Option* const option = find_option(name);
+    const std::string place = "$" + printable(variable, 80);
+    if (option == nullptr || spelled(Source::environment, name) != "$" + variable) {
+      complaints.add(refuse_unknown(Source::environment, place, name));
+    } else if (option->command_line_only()) {
+      complaints.add(place + ": '" + name + "' belongs on the command line only; unset the variable");
+    } else if (option->repeatable) {
+      for (const std::string& line : split(value, '\n'))
+        add_setting(layer, *option, {line, place, current_folder()}, complaints);
+    } else if (!value.empty()) {
+      add_setting(layer, *option, {std::string(trim(value)), place, current_folder()}, complaints);
+    }
+  }
+  return layer;
+}
+
+template <class Target>
+void lay(const Layer& layer, void (*Option::*setter)(const Setting&, Target&), Target& over, Complaints& complaints) {
+  for (const auto& [option, settings] : layer) {
+    if (option->*setter == nullptr) continue;
+    for (const Setting& setting : settings) {
+      try {
+        if (setting.value == "none" && settings.size() > 1) {
+          throw Error(Remedy::ask_operator, "'none' must stand alone; remove it or the others");
+        }
+        (option->*setter)(setting, over);
+      } catch (const Error& error) {
+        complaints.add(setting.place + ": " + error.message());
+      }
+    }
+  }
+}
+
+void lay_over(const Layer& layer, CertificateSettings& certificate, Complaints& complaints) {
+  lay(layer, &Option::set_certificate, certificate, complaints);
+}
+
+void lay_over(const Layer& layer, Configuration& configuration, Complaints& complaints) {
+  lay(layer, &Option::set_agent, configuration, complaints);
+}
+
+std::filesystem::path default_state_dir(const Environment& environment, Complaints& complaints) {
+  // systemd lists several folders with colons between them.
+  const std::vector<std::string> given = split(value_of(environment, "STATE_DIRECTORY"), ':');
+  if (!given.empty() && given.front().starts_with('/')) return given.front();
+  if (environment.root) return "/var/lib/acme-agent";
+  const std::filesystem::path state_home = value_of(environment, "XDG_STATE_HOME");
+  if (state_home.is_absolute()) return state_home / "acme-agent";
+  const std::filesystem::path home = value_of(environment, "HOME");
+  if (home.is_absolute()) return home / ".local/state/acme-agent";
+  complaints.add(
+      "there is no folder to keep certificates in, as neither $STATE_DIRECTORY nor $XDG_STATE_HOME nor $HOME "
+      "is set: give --state-dir DIR");
+  return {};
+}
+
+/// Where the broker will find the certificate.
+std::string folder_of(const CertificateSettings& certificate, const std::filesystem::path& state_dir) {
+  return (certificate.cert_dir ? *certificate.cert_dir : state_dir / "live" / certificate.name).string();
+}
+
+/// Puts certificates into the configuration, and sees that no two get in each other's way.
+class Certificates {
+ public:
+  Certificates(Configuration& configuration, Complaints& complaints)
+      : configuration_(configuration), complaints_(complaints) {}
+
+  void add(CertificateSettings certificate, const std::string& place) {
+    if (certificate.name.empty() && !certificate.identifiers.empty())
+      certificate.name = certificate.identifiers[0].value;
+    if (certificate.probe_is_default) {
+      certificate.probe_is_default = !certificate.reload.empty();
+      if (certificate.probe_is_default) certificate.probes = {{"localhost", 8883}};
+    }
+    const auto [namesake, new_name] = names_.emplace(certificate.name, place);
+    const std::string folder = folder_of(certificate, configuration_.state_dir);
+    const auto [neighbour, new_folder] = folders_.emplace(folder, place);
+    if (!new_name) {
+      complaints_.add(place + ": the name '" + certificate.name + "' is already that of the certificate at " +
+                      namesake->second + "; give one of them another name");
+    } else if (!new_folder) {
+      complaints_.add(place + ": the folder " + printable(folder) + " is already that of the certificate at " +
+                      neighbour->second + "; give one of them another cert-dir");
+    }
+    configuration_.certificates.push_back(std::move(certificate));
+  }
+
+ private:
+  Configuration& configuration_;
+  Complaints& complaints_;
+  std::unordered_map<std::string, std::string> names_;
+  std::unordered_map<std::string, std::string> folders_;
+};
+
+/// "_.example.org" is the name of a section for "*.example.org".
+std::string domain_of_section(const std::string& name) {
+  return name.starts_with("_.") ? "*" + name.substr(1) : name;
+}
+
+void add_section_as_domain(const Section& section, CertificateSettings& certificate, Complaints& complaints) {
+  try {
+    set_domain({domain_of_section(section.name), section.place, nullptr}, certificate);
+  } catch (const Error& error) {
+    complaints.add(section.place +
+                   ": the section has no 'domain', and its name cannot serve as one: " + error.message());
+  }
+}
+
+/// Takes out of `layer`, which is for all sections, what can be said for one certificate only.
+void refuse_options_for_one(Layer& layer, std::size_t sections, Complaints& complaints) {
+  std::erase_if(layer, [&](const Layer::value_type& entry) {
+    const auto& [option, settings] = entry;
+    const bool refused = option->one_certificate_only && !settings.empty();
+    if (refused) {
+      complaints.add(settings[0].place + ": this can be said for one certificate only, but there are " +
+                     std::to_string(sections) + " sections; write it into its section");
+    }
+    return refused;
+  });
+}
+
+/// Takes `domain` out of the keys above the first section.
+void refuse_domain_for_all(Layer& layer, Complaints& complaints) {
+  const auto domain = layer.find(find_option("domain"));
+  if (domain == layer.end()) return;
+  if (!domain->second.empty()) {
+    complaints.add(domain->second[0].place + ": every section has domains of its own; move this into one");
+  }
+  layer.erase(domain);
+}
+
+}  // namespace
+
+Environment environment_of_process(char** envp) {
+  Environment environment;
+  for (; envp != nullptr && *envp != nullptr; ++envp) {
+    const std::string_view entry = *envp;
+    const std::size_t equals = entry.find('=');
+    if (equals == std::string_view::npos) continue;
+    environment.variables.emplace_back(entry.substr(0, equals), entry.substr(equals + 1));
+  }
+  environment.root = ::geteuid() == 0;
+  return environment;
+}
+
+Configuration load_configuration(const CommandLine& command_line, const Environment& environment) {
+  Complaints complaints;
+  const std::filesystem::path file = command_line.config.value_or(environment.default_config);
+  ConfigFiles files(complaints);
+  files.read(file, command_line.config.has_value());
+  const std::vector<Section>& sections = files.sections();
+  const Layer built_in = built_in_layer(complaints);
+  Layer from_file = files.defaults();
+  Layer from_environment = environment_layer(environment, complaints);
+  Layer from_command_line = command_line_layer(command_line, complaints);
+
+  const bool one = has(from_environment, "domain") || has(from_command_line, "domain") || sections.empty();
+  if (!one) refuse_domain_for_all(from_file, complaints);
+  if (!one && sections.size() > 1) {
+    for (Layer* layer : {&from_file, &from_environment, &from_command_line}) {
+      refuse_options_for_one(*layer, sections.size(), complaints);
+    }
+  }
+
+  Configuration configuration;
+  lay_over(built_in, configuration, complaints);
+  lay_over(from_file, configuration, complaints);
+  lay_over(from_environment, configuration, complaints);
+  lay_over(from_command_line, configuration, complaints);
+  if (configuration.state_dir.empty()) configuration.state_dir = default_state_dir(environment, complaints);
+
+  CertificateSettings defaults;
+  defaults.probe_is_default = true;
+  lay_over(built_in, defaults, complaints);
+  lay_over(from_file, defaults, complaints);
+
+  Certificates certificates(configuration, complaints);
+  if (one) {
+    CertificateSettings certificate = defaults;
+    lay_over(from_environment, certificate, complaints);
+    lay_over(from_command_line, certificate, complaints);
+    if (certificate.identifiers.empty() && complaints.none()) {
+      complaints.add("no certificate to look after: give --domain NAME, or write a section [NAME] into " +
+                     printable(file.string()));
+    }
+    certificates.add(std::move(certificate), "--domain");
+  } else {
+    for (const Section& section : sections) {
+      CertificateSettings certificate = defaults;
+      certificate.name = section.name;
+      lay_over(section.layer, certificate, complaints);
+      lay_over(from_environment, certificate, complaints);
+      lay_over(from_command_line, certificate, complaints);
+      if (!has(section.layer, "domain")) add_section_as_domain(section, certificate, complaints);
+      certificates.add(std::move(certificate), section.place);
+    }
+  }
+
+  complaints.throw_if_any();
+  return configuration;
+}
+
+}  // namespace acme_agent

@@ -1,0 +1,329 @@
+#include "setters.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <fstream>
+#include <system_error>
+
+#include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/text.hpp>
+
+namespace acme_agent {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Let's Encrypt takes 100 names in a certificate.
+constexpr std::size_t most_names = 100;
+
+[[noreturn]] void refuse(std::string message) {
+  throw Error(Remedy::ask_operator, std::move(message));
+}
+
+std::string in_quotes(std::string_view text) {
+  return "'" + printable(text, 200) + "'";
+}
+
+/// The place of `text` in `words`.
+std::size_t choose(std::string_view text, const std::vector<std::string>& words) {
+  const auto found = std::find(words.begin(), words.end(), text);
+  if (found != words.end()) return static_cast<std::size_t>(found - words.begin());
+  const std::string meant = nearest(text, words);
+  refuse(in_quotes(text) + " is not one of " + join(words) + (meant.empty() ? "" : ": did you mean '" + meant + "'?"));
+}
+
+bool yes(const Setting& setting) {
+  if (setting.value == "yes") return true;
+  if (setting.value == "no") return false;
+  refuse(in_quotes(setting.value) + " is neither yes nor no");
+}
+
+std::filesystem::path absolute_path(const Setting& setting, std::string_view text) {
+  if (text == "~" || text.starts_with("~/"))
+    refuse(in_quotes(text) + ": '~' is not expanded here, write the whole path");
+  std::filesystem::path path = (*setting.folder / text).lexically_normal();
+  if (!path.is_absolute()) refuse(in_quotes(text) + " is relative to a folder that is gone: write the whole path");
+  if (!path.has_filename() && path.has_relative_path()) path = path.parent_path();
+  return path;
+}
+
+/// The words of a command line; quotes keep white space together, nothing else is special.
+std::vector<std::string> split_command(std::string_view text) {
+  std::vector<std::string> words;
+  bool in_word = false;
+  char quote = '\0';
+  for (const char c : text) {
+    if (quote == '\0' && (c == ' ' || c == '\t')) {
+      in_word = false;
+      continue;
+    }
+    if (!in_word) words.emplace_back();
+    in_word = true;
+    if (quote == '\0' && (c == '"' || c == '\'')) {
+      quote = c;
+    } else if (c == quote) {
+      quote = '\0';
+    } else {
+      words.back() += c;
+    }
+  }
+  if (quote != '\0') refuse(in_quotes(text) + " lacks a closing " + quote);
+  return words;
+}
+
+/// RFC 8555 7.3: one address, without header fields; so no comma and nothing that is special in a mailto URL.
+bool plausible_address(std::string_view text) {
+  const std::size_t at = text.rfind('@');
+  if (at == std::string_view::npos || at == 0 || at > 64) return false;
+  const bool special = std::any_of(text.begin(), text.end(), [](char c) {
+    return c <= ' ' || c > '~' || std::string_view(",;:<>()[]\"\\?&%#/").find(c) != std::string_view::npos;
+  });
+  if (special || std::count(text.begin(), text.end(), '@') != 1) return false;
+  try {
+    const Identifier host = parse_identifier(text.substr(at + 1));
+    return host.type == Identifier::Type::dns && !host.wildcard();
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+/// `https://HOST[:PORT][/PATH]`.
+bool https_url(std::string_view text) {
+  constexpr std::string_view scheme = "https://";
+  if (!text.starts_with(scheme) || text.size() > 2000) return false;
+  const std::string_view rest = text.substr(scheme.size());
+  const std::string_view host = rest.substr(0, rest.find_first_of("/?"));
+  const bool special =
+      std::any_of(rest.begin(), rest.end(), [](char c) { return c <= ' ' || c > '~' || c == '#' || c == '\\'; });
+  if (host.empty() || host.front() == ':' || host.find('@') != std::string_view::npos || special) return false;
+  if (host.back() == ']' || host.find(':') == std::string_view::npos) return true;
+  try {
+    parse_endpoint(host);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+std::string_view broken_rule_of_name(std::string_view name) {
+  constexpr std::string_view allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+  if (name.find('*') != std::string_view::npos) return "write '_' where the domain has '*'";
+  if (name.find_first_not_of(allowed) != std::string_view::npos) {
+    return "a certificate's name has letters, digits, '.', '_' and '-' only";
+  }
+  if (name.empty() || name == "." || name == "..") return "a folder must be able to bear a certificate's name";
+  if (name.size() > 253) return "a certificate's name has at most 253 characters";
+  return {};
+}
+
+void set_domain(const Setting& setting, CertificateSettings& certificate) {
+  if (setting.first) certificate.identifiers.clear();
+  const Identifier identifier = parse_identifier(setting.value);
+  if (identifier.type == Identifier::Type::ip) {
+    refuse(in_quotes(setting.value) +
+           " is an IP address, and certificates for addresses (RFC 8738) are not in this version "
+           "yet: give a DNS name");
+  }
+  if (identifier.wildcard()) {
+    refuse(in_quotes(setting.value) +
+           " is a wildcard, and the challenge that it needs (dns-01) is not in this version yet: "
+           "give each name by itself");
+  }
+  std::vector<Identifier>& all = certificate.identifiers;
+  if (std::find(all.begin(), all.end(), identifier) != all.end()) {
+    refuse(in_quotes(setting.value) + " is given twice; leave only one");
+  }
+  if (all.size() == most_names) {
+    refuse("a certificate takes at most " + std::to_string(most_names) +
+           " names: give the rest to another certificate");
+  }
+  all.push_back(identifier);
+}
+
+void set_name(const Setting& setting, CertificateSettings& certificate) {
+  if (const std::string_view rule = broken_rule_of_name(setting.value); !rule.empty()) {
+    refuse(in_quotes(setting.value) + " cannot be a name: " + std::string(rule));
+  }
+  certificate.name = setting.value;
+}
+
+void set_key_type(const Setting& setting, CertificateSettings& certificate) {
+  choose(setting.value, key_type_words());
+  certificate.key_type = parse_key_type(setting.value).value();
+}
+
+void set_reuse_key(const Setting& setting, CertificateSettings& certificate) {
+  certificate.reuse_key = yes(setting);
+}
+
+void set_placeholder(const Setting& setting, CertificateSettings& certificate) {
+  certificate.placeholder = yes(setting);
+}
+
+void set_server(const Setting& setting, CertificateSettings& certificate) {
+  const std::string& server = setting.value;
+  if (server == "letsencrypt") {
+    certificate.server = {server, "https://acme-v02.api.letsencrypt.org/directory"};
+  } else if (server == "letsencrypt-staging") {
+    certificate.server = {server, "https://acme-staging-v02.api.letsencrypt.org/directory"};
+  } else if (server == "zerossl" || server == "google" || server == "local") {
+    refuse("the server '" + server + "' is not in this version yet: choose letsencrypt, letsencrypt-staging or a URL");
+  } else if (server.starts_with("http://")) {
+    refuse(in_quotes(server) +
+           " is not encrypted, and ACME is spoken over HTTPS only (RFC 8555 6.1): give an https:// URL");
+  } else if (server.find("://") != std::string::npos) {
+    if (!https_url(server)) refuse(in_quotes(server) + " is not a URL of the form https://HOST[:PORT]/PATH");
+    certificate.server = {server, server};
+  } else {
+    const std::string meant = nearest(server, {"letsencrypt", "letsencrypt-staging"});
+    refuse(in_quotes(server) + " is not letsencrypt, letsencrypt-staging or an https:// URL" +
+           (meant.empty() ? "" : ": did you mean '" + meant + "'?"));
+  }
+}
+
+void set_ca_bundle(const Setting& setting, CertificateSettings& certificate) {
+  certificate.ca_bundle = absolute_path(setting, setting.value);
+  errno = 0;
+  std::ifstream file(*certificate.ca_bundle);
+  if (!file || file.peek() == std::ifstream::traits_type::eof()) {
+    const std::string why = errno == 0 ? "it is empty" : std::generic_category().message(errno);
+    refuse("cannot read " + in_quotes(certificate.ca_bundle->string()) + ": " + why);
+  }
+}
+
+void set_email(const Setting& setting, CertificateSettings& certificate) {
+  if (!plausible_address(setting.value)) {
+    refuse(in_quotes(setting.value) + " is not a mail address like me@mydyn.example, one and without 'mailto:'");
+  }
+  certificate.email = setting.value;
+}
+
+void set_challenge(const Setting& setting, CertificateSettings& certificate) {
+  constexpr std::string_view built = "http-01";
+  if (setting.value == built) {
+    certificate.challenge = built;
+    return;
+  }
+  choose(setting.value, {"http-01", "tls-alpn-01", "dns-01", "dns-persist-01"});
+  refuse("the challenge '" + setting.value + "' is not in this version yet: choose http-01");
+}
+
+void set_http_listen(const Setting& setting, CertificateSettings& certificate) {
+  certificate.http_listen = parse_listen_endpoint(setting.value);
+}
+
+void set_cert_dir(const Setting& setting, CertificateSettings& certificate) {
+  certificate.cert_dir = absolute_path(setting, setting.value);
+}
+
+void set_owner(const Setting& setting, CertificateSettings& certificate) {
+  const std::string_view owner = setting.value;
+  const std::size_t colon = owner.find(':');
+  const bool group_missing = colon != std::string_view::npos && colon + 1 == owner.size();
+  const bool second_colon = colon != owner.rfind(':');
+  if (colon == 0 || group_missing || second_colon || owner.find_first_of(" \t/,") != std::string_view::npos) {
+    refuse(in_quotes(owner) + " is not USER or USER:GROUP");
+  }
+  certificate.owner = owner;
+}
+
+void set_mode(const Setting& setting, CertificateSettings& certificate) {
+  const std::string& text = setting.value;
+  unsigned mode = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  if (error != std::errc() || end != text.data() + text.size() || text.size() < 3 || text.size() > 4) {
+    refuse(in_quotes(text) + " is not a mode of three or four octal digits, like 0640");
+  }
+  if ((mode & 0400U) == 0) refuse("mode " + text + " keeps the owner from reading the files: choose one like 0640");
+  if ((mode & ~0664U) != 0) {
+    refuse("mode " + text +
+           " has bits that make no sense on keys and certificates (to execute, or to be written by "
+           "everybody): choose one like 0640");
+  }
+  certificate.mode = mode;
+}
+
+void set_reload(const Setting& setting, CertificateSettings& certificate) {
+  if (setting.first) certificate.reload.clear();
+  const std::string_view text = setting.value;
+  if (text == "none") return;
+
+  const std::size_t colon = text.find(':');
+  const std::string_view kind = text.substr(0, colon);
+  const std::string argument(colon == std::string_view::npos ? "" : trim(text.substr(colon + 1)));
+  constexpr std::string_view forms = "process:NAME, pidfile:PATH, command:ARGV or none";
+  if (kind == "systemd" || kind == "container" || kind == "url") {
+    refuse("'" + std::string(kind) + ":' is not in this version yet: choose " + std::string(forms));
+  }
+  if (argument.empty() || (kind != "process" && kind != "pidfile" && kind != "command")) {
+    refuse(in_quotes(text) + " is not " + std::string(forms));
+  }
+
+  ReloadRule rule;
+  if (kind == "process") {
+    if (argument.find('/') != std::string::npos)
+      refuse(in_quotes(text) + ": give the name of the process, not its path");
+    rule.kind = ReloadRule::Kind::process;
+    rule.argument = argument;
+  } else if (kind == "pidfile") {
+    rule.kind = ReloadRule::Kind::pidfile;
+    rule.argument = absolute_path(setting, argument).string();
+  } else {
+    rule.kind = ReloadRule::Kind::command;
+    rule.argv = split_command(argument);
+    std::string& program = rule.argv.front();
+    if (program.empty()) refuse(in_quotes(text) + " names no program");
+    if (program.find('/') != std::string::npos) program = absolute_path(setting, program).string();
+  }
+  certificate.reload.push_back(std::move(rule));
+}
+
+void set_probe(const Setting& setting, CertificateSettings& certificate) {
+  if (setting.first) certificate.probes.clear();
+  certificate.probe_is_default = false;
+  if (setting.value == "none") return;
+  const Endpoint endpoint = parse_endpoint(setting.value);
+  if (std::find(certificate.probes.begin(), certificate.probes.end(), endpoint) != certificate.probes.end()) {
+    refuse(in_quotes(setting.value) + " is given twice; leave only one");
+  }
+  certificate.probes.push_back(endpoint);
+}
+
+void set_probe_timeout(const Setting& setting, CertificateSettings& certificate) {
+  const std::optional<Duration> timeout = parse_duration(setting.value);
+  if (!timeout || *timeout < 1s || *timeout > 10min) {
+    refuse(in_quotes(setting.value) + " is not a time from 1s to 10m, like 30s");
+  }
+  certificate.probe_timeout = *timeout;
+}
+
+void set_state_dir(const Setting& setting, Configuration& configuration) {
+  configuration.state_dir = absolute_path(setting, setting.value);
+}
+
+void set_workers(const Setting& setting, Configuration& configuration) {
+  const std::string& text = setting.value;
+  int workers = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), workers);
+  if (error != std::errc() || end != text.data() + text.size() || workers < 1 || workers > 64) {
+    refuse(in_quotes(text) + " is not a number from 1 to 64");
+  }
+  configuration.workers = workers;
+}
+
+void set_log_level(const Setting& setting, Configuration& configuration) {
+  configuration.log_level = static_cast<LogLevel>(choose(setting.value, {"error", "warning", "info", "debug"}));
+}
+
+void set_log_format(const Setting& setting, Configuration& configuration) {
+  configuration.log_format = static_cast<LogFormat>(choose(setting.value, {"text", "json"}));
+}
+
+void set_quiet(const Setting& setting, Configuration& configuration) {
+  if (yes(setting)) configuration.log_level = LogLevel::warning;
+}
+
+}  // namespace acme_agent

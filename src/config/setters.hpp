@@ -1,0 +1,36 @@
+#pragma once
+
+#include <acme_agent/config/configuration.hpp>
+
+#include "layer.hpp"
+
+namespace acme_agent {
+
+/// Each checks one value and lays it over what is there; throws Error with what is wrong with it, without its place.
+void set_domain(const Setting& setting, CertificateSettings& certificate);
+void set_name(const Setting& setting, CertificateSettings& certificate);
+void set_key_type(const Setting& setting, CertificateSettings& certificate);
+void set_reuse_key(const Setting& setting, CertificateSettings& certificate);
+void set_placeholder(const Setting& setting, CertificateSettings& certificate);
+void set_server(const Setting& setting, CertificateSettings& certificate);
+void set_ca_bundle(const Setting& setting, CertificateSettings& certificate);
+void set_email(const Setting& setting, CertificateSettings& certificate);
+void set_challenge(const Setting& setting, CertificateSettings& certificate);
+void set_http_listen(const Setting& setting, CertificateSettings& certificate);
+void set_cert_dir(const Setting& setting, CertificateSettings& certificate);
+void set_owner(const Setting& setting, CertificateSettings& certificate);
+void set_mode(const Setting& setting, CertificateSettings& certificate);
+void set_reload(const Setting& setting, CertificateSettings& certificate);
+void set_probe(const Setting& setting, CertificateSettings& certificate);
+void set_probe_timeout(const Setting& setting, CertificateSettings& certificate);
+
+void set_state_dir(const Setting& setting, Configuration& configuration);
+void set_workers(const Setting& setting, Configuration& configuration);
+void set_log_level(const Setting& setting, Configuration& configuration);
+void set_log_format(const Setting& setting, Configuration& configuration);
+void set_quiet(const Setting& setting, Configuration& configuration);
+
+/// What is wrong with the name of a certificate; empty if nothing is.
+std::string_view broken_rule_of_name(std::string_view name);
+
+}  // namespace acme_agent

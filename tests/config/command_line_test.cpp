@@ -1,0 +1,151 @@
+#include "loading.hpp"
+
+using namespace acme_agent;
+using namespace acme_agent::test;
+
+namespace {
+
+std::string refusal(const Words& arguments) {
+  try {
+    parse_command_line(arguments);
+  } catch (const Error& error) {
+    CHECK(error.remedy() == Remedy::ask_operator);
+    return error.message();
+  }
+  return "accepted";
+}
+
+}  // namespace
+
+TEST_CASE("without any word the agent runs for the whole configuration") {
+  const CommandLine line = parse_command_line({});
+  CHECK(line.command == "run");
+  CHECK(line.arguments.empty());
+  CHECK(line.options.empty());
+  CHECK_FALSE(line.config);
+  CHECK_FALSE(line.once);
+  CHECK_FALSE(line.force);
+  CHECK_FALSE(line.json);
+}
+
+TEST_CASE("a value may follow its option after a space, after an equal sign, or at once behind the letter") {
+  const Pairs expected = {{"domain", "a.example"}};
+  CHECK(parse_command_line({"--domain", "a.example"}).options == expected);
+  CHECK(parse_command_line({"--domain=a.example"}).options == expected);
+  CHECK(parse_command_line({"-d", "a.example"}).options == expected);
+  CHECK(parse_command_line({"-da.example"}).options == expected);
+}
+
+TEST_CASE("options keep their order and may come before or after the command") {
+  const CommandLine line =
+      parse_command_line({"--email", "me@a.example", "status", "-d", "a.example", "x", "--json", "y"});
+  CHECK(line.command == "status");
+  CHECK(line.arguments == Words{"x", "y"});
+  CHECK(line.json);
+  CHECK(line.options == Pairs{{"email", "me@a.example"}, {"domain", "a.example"}});
+}
+
+TEST_CASE("behind two dashes nothing is an option any more") {
+  CHECK(parse_command_line({"status", "--", "--json", "-x"}).arguments == Words{"--json", "-x"});
+  CHECK_FALSE(parse_command_line({"status", "--", "--json"}).json);
+}
+
+TEST_CASE("the options of the command line only are taken out") {
+  CHECK(parse_command_line({"--once"}).once);
+  CHECK(parse_command_line({"run", "--once"}).once);
+  CHECK(parse_command_line({"renew", "x", "--force"}).force);
+  CHECK(parse_command_line({"--config", "x.conf"}).config == "x.conf");
+  CHECK(parse_command_line({"--config=x.conf", "--once"}).options.empty());
+}
+
+TEST_CASE("--quiet on the command line is a yes") {
+  CHECK(parse_command_line({"--quiet"}).options == Pairs{{"quiet", "yes"}});
+}
+
+TEST_CASE("help and version can be asked for as word and as option, also about a command") {
+  CHECK(parse_command_line({"--help"}).command == "help");
+  CHECK(parse_command_line({"-h"}).arguments.empty());
+  CHECK(parse_command_line({"help"}).arguments.empty());
+  CHECK(parse_command_line({"help", "renew"}).arguments == Words{"renew"});
+  CHECK(parse_command_line({"renew", "--help"}).command == "help");
+  CHECK(parse_command_line({"renew", "--help"}).arguments == Words{"renew"});
+  CHECK(parse_command_line({"--once", "-h"}).arguments.empty());
+  CHECK(parse_command_line({"--version"}).command == "version");
+  CHECK(parse_command_line({"version"}).command == "version");
+}
+
+TEST_CASE("options are never guessed from a prefix; the nearest known one is named instead") {
+  CHECK(refusal({"--dom", "a.example"}) == "unknown option --dom ('acme-agent help options' lists what there is)");
+  CHECK(refusal({"--domian=a.example"}) == "unknown option --domian: did you mean --domain?");
+  CHECK(refusal({"--key_type", "ec256"}) == "unknown option --key_type: did you mean --key-type?");
+  CHECK(refusal({"-once"}) == "unknown option -once: did you mean --once?");
+  CHECK(refusal({"--ONCE"}) == "unknown option --ONCE ('acme-agent help options' lists what there is)");
+  CHECK(contains(refusal({"-x"}), "unknown option -x"));
+  CHECK(contains(refusal({"--\x1b[31m"}), "--\\x1b[31m"));
+}
+
+TEST_CASE("what a later version brings is called by its name, not a typing error") {
+  for (const std::string option : {"eab-kid",       "eab-hmac-key-file",
+                                   "profile",       "key-file",
+                                   "csr",           "preferred-chain",
+                                   "alpn-listen",   "webroot",
+                                   "dns-hook",      "dns-update",
+                                   "dns-tsig-file", "deploy",
+                                   "device-trust",  "max-chain-bytes",
+                                   "for",           "broker",
+                                   "status-listen", "mqtt",
+                                   "alert",         "dry-run"}) {
+    CHECK(refusal({"--" + option}) == "--" + option + " is not in this version yet");
+    CHECK(refusal({"--" + option + "=x"}) == "--" + option + " is not in this version yet");
+  }
+  for (const std::string command :
+       {"doctor", "revoke", "remove", "account", "ca", "tasmota", "watch", "import", "init"}) {
+    CHECK(refusal({command}) == "the command '" + command + "' is not in this version yet");
+  }
+}
+
+TEST_CASE("an unknown command is refused with the nearest known one") {
+  CHECK(refusal({"stauts"}) == "unknown command 'stauts': did you mean 'status'?");
+  CHECK(contains(refusal({"frobnicate"}), "'acme-agent help' lists"));
+  CHECK(contains(refusal({"mydyn.example"}), "write --domain before it"));
+  CHECK(contains(refusal({""}), "unknown command ''"));
+  CHECK(contains(refusal({"-"}), "unknown command '-'"));
+}
+
+TEST_CASE("a flag takes no value, and any other option needs one") {
+  CHECK(refusal({"--once=yes"}) == "--once takes no value; write it alone");
+  CHECK(refusal({"--quiet=no"}) == "--quiet takes no value; write it alone");
+  CHECK(refusal({"--once="}) == "--once takes no value; write it alone");
+  CHECK(refusal({"--email"}) == "--email needs a value: --email=ADDRESS");
+  CHECK(refusal({"--email="}) == "--email needs a value: --email=ADDRESS");
+  CHECK(refusal({"-d"}) == "--domain needs a value: --domain=NAME");
+  CHECK(refusal({"--config", ""}) == "--config needs a value: --config=FILE");
+  CHECK(contains(refusal({"--once", "yes"}), "unknown command 'yes'"));
+}
+
+TEST_CASE("an option never takes the option behind it for its value") {
+  CHECK(refusal({"--email", "--once"}) ==
+        "--email needs a value, but --once follows; if that is the value, write --email=--once");
+  CHECK(contains(refusal({"-d", "--"}), "--domain needs a value"));
+  CHECK(contains(refusal({"--config", "--once"}), "--config needs a value"));
+  CHECK(parse_command_line({"--email=--once"}).options == Pairs{{"email", "--once"}});
+}
+
+TEST_CASE("each command takes its own number of words") {
+  CHECK(refusal({"renew"}) == "something is missing: write acme-agent renew NAME");
+  CHECK(contains(refusal({"renew", "a", "b"}), "'b' is one word too many for the command 'renew'"));
+  CHECK(contains(refusal({"run", "a.example"}), "'a.example' is one word too many"));
+  CHECK(contains(refusal({"check", "a"}), "'a' is one word too many"));
+  CHECK(contains(refusal({"help", "a", "b"}), "'b' is one word too many"));
+  CHECK(parse_command_line({"status", "a", "b", "c"}).arguments.size() == 3);
+}
+
+TEST_CASE("a flag of one command is refused with another") {
+  CHECK(contains(refusal({"status", "--once"}), "--once goes with the command 'run' only, not with 'status'"));
+  CHECK(contains(refusal({"--force"}), "--force goes with the command 'renew' only, not with 'run'"));
+  CHECK(contains(refusal({"--json"}), "--json goes with the command 'status' only"));
+}
+
+TEST_CASE("two configuration files are refused") {
+  CHECK(contains(refusal({"--config=a", "--config=b"}), "--config is given twice"));
+}

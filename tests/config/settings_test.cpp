@@ -1,0 +1,265 @@
+#include "loading.hpp"
+
+using namespace acme_agent;
+using namespace acme_agent::test;
+using namespace std::chrono_literals;
+
+TEST_CASE("one domain is enough: everything else has a default that suits Mosquitto") {
+  Loading t;
+  const Configuration configuration = t.load({"--domain=mydyn.example"});
+  REQUIRE(configuration.certificates.size() == 1);
+  const CertificateSettings& certificate = configuration.certificates[0];
+  CHECK(certificate.name == "mydyn.example");
+  CHECK(names_of(certificate) == Words{"mydyn.example"});
+  CHECK(certificate.server == Server{"letsencrypt", "https://acme-v02.api.letsencrypt.org/directory"});
+  CHECK_FALSE(certificate.ca_bundle);
+  CHECK(certificate.email.empty());
+  CHECK(certificate.key_type == KeyType::rsa2048);
+  CHECK(certificate.reuse_key);
+  CHECK(certificate.challenge == "http-01");
+  CHECK(certificate.http_listen == Endpoint{"", 80});
+  CHECK_FALSE(certificate.cert_dir);
+  CHECK(certificate.owner.empty());
+  CHECK(certificate.mode == 0640);
+  CHECK(certificate.reload == std::vector<ReloadRule>{{ReloadRule::Kind::process, "mosquitto", {}}});
+  CHECK(certificate.probes == std::vector<Endpoint>{{"localhost", 8883}});
+  CHECK(certificate.probe_is_default);
+  CHECK(certificate.probe_timeout == 10s);
+  CHECK(certificate.placeholder);
+  CHECK(configuration.workers == 4);
+  CHECK(configuration.log_level == LogLevel::info);
+  CHECK(configuration.log_format == LogFormat::text);
+}
+
+TEST_CASE("values that make no sense are refused, each with its reason") {
+  struct Refused {
+    std::string argument;
+    std::string complaint;
+  };
+  const std::vector<Refused> table = {
+      {"--name=..", "--name: '..' cannot be a name"},
+      {"--name=a/b", "--name: 'a/b' cannot be a name"},
+      {"--key-type=rsa1024", "--key-type: 'rsa1024' is not one of rsa2048, rsa3072, rsa4096, ec256 and ec384"},
+      {"--key-type=ec265", "did you mean 'ec256'?"},
+      {"--key-type=", "needs a value"},
+      {"--reuse-key=true", "--reuse-key: 'true' is neither yes nor no"},
+      {"--placeholder=YES", "--placeholder: 'YES' is neither yes nor no"},
+      {"--server=letsencrpyt",
+       "--server: 'letsencrpyt' is not letsencrypt, letsencrypt-staging or an https:// URL: did you mean "
+       "'letsencrypt'?"},
+      {"--server=http://localhost:14000/dir", "is not encrypted, and ACME is spoken over HTTPS only"},
+      {"--server=zerossl", "--server: the server 'zerossl' is not in this version yet"},
+      {"--server=google", "'google' is not in this version yet"},
+      {"--server=local", "'local' is not in this version yet"},
+      {"--server=ftp://a.example/", "is not a URL of the form https://HOST"},
+      {"--server=https://", "is not a URL of the form https://HOST"},
+      {"--server=https:///directory", "is not a URL of the form https://HOST"},
+      {"--server=https://me@a.example/", "is not a URL of the form https://HOST"},
+      {"--server=https://a.example:99999/", "is not a URL of the form https://HOST"},
+      {"--server=https://a.example/d r", "is not a URL of the form https://HOST"},
+      {"--server=https://a.example/#x", "is not a URL of the form https://HOST"},
+      {"--ca-bundle=/nowhere/ca.pem", "--ca-bundle: cannot read '/nowhere/ca.pem': No such file or directory"},
+      {"--ca-bundle=/", "--ca-bundle: cannot read '/': Is a directory"},
+      {"--ca-bundle=/dev/null", "--ca-bundle: cannot read '/dev/null': it is empty"},
+      {"--email=me", "is not a mail address"},
+      {"--email=@a.example", "is not a mail address"},
+      {"--email=me@", "is not a mail address"},
+      {"--email=me@localhost", "is not a mail address"},
+      {"--email=mailto:me@a.example", "is not a mail address"},
+      {"--email=me@a.example,you@a.example", "is not a mail address"},
+      {"--email=me@a.example?subject=x", "is not a mail address"},
+      {"--email=me too@a.example", "is not a mail address"},
+      {"--email=m\xC3\xBC@a.example", "is not a mail address"},
+      {"--challenge=dns-01", "--challenge: the challenge 'dns-01' is not in this version yet: choose http-01"},
+      {"--challenge=tls-alpn-01", "is not in this version yet"},
+      {"--challenge=dns-persist-01", "is not in this version yet"},
+      {"--challenge=http01", "did you mean 'http-01'?"},
+      {"--http-listen=0", "--http-listen: '0' is not [ADDRESS:]PORT"},
+      {"--http-listen=localhost:80", "is not [ADDRESS:]PORT"},
+      {"--owner=:users", "--owner: ':users' is not USER or USER:GROUP"},
+      {"--owner=me:", "is not USER or USER:GROUP"},
+      {"--owner=a:b:c", "is not USER or USER:GROUP"},
+      {"--owner=me and you", "is not USER or USER:GROUP"},
+      {"--mode=64", "is not a mode of three or four octal digits"},
+      {"--mode=00640", "is not a mode of three or four octal digits"},
+      {"--mode=0680", "is not a mode of three or four octal digits"},
+      {"--mode=u=rw", "is not a mode of three or four octal digits"},
+      {"--mode=-640", "is not a mode of three or four octal digits"},
+      {"--mode=0750", "mode 0750 has bits that make no sense"},
+      {"--mode=0646", "mode 0646 has bits that make no sense"},
+      {"--mode=4640", "mode 4640 has bits that make no sense"},
+      {"--mode=0240", "mode 0240 keeps the owner from reading"},
+      {"--reload=mosquitto", "--reload: 'mosquitto' is not process:NAME, pidfile:PATH, command:ARGV or none"},
+      {"--reload=process:", "is not process:NAME"},
+      {"--reload=process:/usr/sbin/mosquitto", "give the name of the process, not its path"},
+      {"--reload=signal:mosquitto", "is not process:NAME"},
+      {"--reload=systemd:mosquitto.service", "'systemd:' is not in this version yet"},
+      {"--reload=container:mosquitto", "'container:' is not in this version yet"},
+      {"--reload=url:http://localhost/", "'url:' is not in this version yet"},
+      {"--reload=command:", "is not process:NAME"},
+      {"--reload=command:''", "names no program"},
+      {"--reload=command:echo 'x", "lacks a closing '"},
+      {"--probe=localhost", "--probe: 'localhost' is not HOST:PORT"},
+      {"--probe=localhost:mqtt", "is not HOST:PORT"},
+      {"--probe-timeout=0s", "--probe-timeout: '0s' is not a time from 1s to 10m, like 30s"},
+      {"--probe-timeout=999ms", "is not a time from 1s to 10m"},
+      {"--probe-timeout=601s", "is not a time from 1s to 10m"},
+      {"--probe-timeout=soon", "is not a time from 1s to 10m"},
+      {"--cert-dir=~/certs", "--cert-dir: '~/certs': '~' is not expanded here"},
+      {"--state-dir=~", "'~' is not expanded here"},
+      {"--cert-dir=/x\ny", "--cert-dir: '/x\\ny' holds a control character"},
+      {"--workers=0", "--workers: '0' is not a number from 1 to 64"},
+      {"--workers=65", "is not a number from 1 to 64"},
+      {"--workers=4 ", "is not a number from 1 to 64"},
+      {"--workers=99999999999999999999", "is not a number from 1 to 64"},
+      {"--log-level=verbose", "--log-level: 'verbose' is not one of error, warning, info and debug"},
+      {"--log-level=warn", "is not one of error, warning, info and debug"},
+      {"--log-format=xml", "--log-format: 'xml' is not one of text and json"},
+  };
+  const Loading t;
+  for (const Refused& refused : table) {
+    CAPTURE(refused.argument);
+    const std::string complaint = t.complaint_with({refused.argument});
+    CAPTURE(complaint);
+    CHECK(contains(complaint, refused.complaint));
+    CHECK_FALSE(contains(complaint, "\n"));
+  }
+}
+
+TEST_CASE("domains that cannot be certified by this version are refused, each by name") {
+  const Loading t;
+  CHECK(contains(t.complaint({"-d", "*.a.example"}), "--domain: '*.a.example' is a wildcard"));
+  CHECK(contains(t.complaint({"-d", "192.0.2.1"}), "--domain: '192.0.2.1' is an IP address"));
+  CHECK(contains(t.complaint({"-d", "2001:db8::1"}), "(RFC 8738) are not in this version yet"));
+  CHECK(contains(t.complaint({"-d", "localhost"}), "--domain: 'localhost' is not a name"));
+  CHECK(contains(t.complaint({"-d", "a.example,A.EXAMPLE."}), "'A.EXAMPLE.' is given twice"));
+  const std::string both = t.complaint({"-d", "a..example,ok.example,b_c.example"});
+  CHECK(contains(both, "'a..example'"));
+  CHECK(contains(both, "'b_c.example'"));
+}
+
+TEST_CASE("a section named after a wildcard has '_' for '*'") {
+  Loading t;
+  t.file("[_.a.example]\n");
+  CHECK(contains(t.complaint(), "'*.a.example' is a wildcard"));
+}
+
+TEST_CASE("a certificate takes a hundred names and not one more") {
+  const Loading t;
+  std::string names = "n0.example";
+  for (int i = 1; i < 100; ++i) names += ",n" + std::to_string(i) + ".example";
+  CHECK(t.only({"-d", names}).identifiers.size() == 100);
+  CHECK(contains(t.complaint({"-d", names + ",n100.example"}), "at most 100 names"));
+}
+
+TEST_CASE("servers are known by name, or given by URL") {
+  const Loading t;
+  CHECK(t.with({"--server=letsencrypt-staging"}).server ==
+        Server{"letsencrypt-staging", "https://acme-staging-v02.api.letsencrypt.org/directory"});
+  for (const std::string url : {"https://localhost:14000/dir", "https://ca.example/acme/directory?x=y",
+                                "https://[::1]:14000/dir", "https://[::1]/d"}) {
+    CHECK(t.with({"--server", url}).server == Server{url, url});
+  }
+}
+
+TEST_CASE("plausible addresses are taken as they are") {
+  const Loading t;
+  for (const std::string address : {"me@mydyn.example", "me.too+acme@mail.mydyn.example", "o'neill@a.example"}) {
+    CHECK(t.with({"--email", address}).email == address);
+  }
+}
+
+TEST_CASE("a bundle that can be read is taken, by its whole path") {
+  const Loading t;
+  const std::filesystem::path bundle = t.write("ca.pem", "-----BEGIN CERTIFICATE-----\n");
+  CHECK(t.with({"--ca-bundle", bundle.string()}).ca_bundle == bundle);
+}
+
+TEST_CASE("modes are octal, of three or four digits") {
+  const Loading t;
+  CHECK(t.with({"--mode=600"}).mode == 0600);
+  CHECK(t.with({"--mode=0644"}).mode == 0644);
+  CHECK(t.with({"--mode=0660"}).mode == 0660);
+  CHECK(t.with({"--mode=0400"}).mode == 0400);
+}
+
+TEST_CASE("owners are a user and perhaps a group") {
+  const Loading t;
+  CHECK(t.with({"--owner=mosquitto"}).owner == "mosquitto");
+  CHECK(t.with({"--owner=root:1883"}).owner == "root:1883");
+}
+
+TEST_CASE("reloads are done in the order given") {
+  const Loading t;
+  const CertificateSettings certificate =
+      t.with({"--reload=pidfile:/run/broker.pid", "--reload=process:nginx", "--reload=command:/bin/x a"});
+  CHECK(certificate.reload == std::vector<ReloadRule>{{ReloadRule::Kind::pidfile, "/run/broker.pid", {}},
+                                                      {ReloadRule::Kind::process, "nginx", {}},
+                                                      {ReloadRule::Kind::command, "", {"/bin/x", "a"}}});
+}
+
+TEST_CASE("a command is split at white space outside of quotes, and no shell has a say") {
+  const Loading t;
+  const auto argv = [&](const std::string& text) { return t.with({"--reload=command:" + text}).reload.at(0).argv; };
+  CHECK(argv("docker  kill\t-s HUP broker") == Words{"docker", "kill", "-s", "HUP", "broker"});
+  CHECK(argv("sh -c \"echo 'a b'\"") == Words{"sh", "-c", "echo 'a b'"});
+  CHECK(argv("x a'b c'd \"\" '\"'") == Words{"x", "ab cd", "", "\""});
+  CHECK(argv("x $HOME \\n ; rm") == Words{"x", "$HOME", "\\n", ";", "rm"});
+  CHECK(argv("bin/x") == Words{(std::filesystem::current_path() / "bin/x").string()});
+}
+
+TEST_CASE("without a reload nothing is probed, unless a probe is asked for") {
+  const Loading t;
+  CertificateSettings certificate = t.with({"--reload=none"});
+  CHECK(certificate.reload.empty());
+  CHECK(certificate.probes.empty());
+  CHECK_FALSE(certificate.probe_is_default);
+  certificate = t.with({"--reload=none", "--probe=broker.example:8883"});
+  CHECK(certificate.probes == std::vector<Endpoint>{{"broker.example", 8883}});
+  CHECK_FALSE(certificate.probe_is_default);
+}
+
+TEST_CASE("probes are one or more, or none") {
+  const Loading t;
+  CHECK(t.with({"--probe=none"}).probes.empty());
+  CHECK_FALSE(t.with({"--probe=none"}).probe_is_default);
+  CHECK_FALSE(t.with({"--probe=localhost:8883"}).probe_is_default);
+  CHECK(t.with({"--probe=[::1]:8883", "--probe=a.example:8884"}).probes ==
+        std::vector<Endpoint>{{"::1", 8883}, {"a.example", 8884}});
+  CHECK(contains(t.complaint_with({"--probe=a.example:1", "--probe=a.example:1"}), "is given twice"));
+}
+
+TEST_CASE("none stands alone") {
+  const Loading t;
+  CHECK(t.complaint_with({"--probe=none", "--probe=a.example:1"}) ==
+        "--probe: 'none' must stand alone; remove it or the others");
+  CHECK(t.complaint_with({"--reload=process:x", "--reload=none"}) ==
+        "--reload: 'none' must stand alone; remove it or the others");
+}
+
+TEST_CASE("times, addresses, counts and words are taken in all their forms") {
+  const Loading t;
+  CHECK(t.with({"--probe-timeout=1s"}).probe_timeout == 1s);
+  CHECK(t.with({"--probe-timeout=10m"}).probe_timeout == 10min);
+  CHECK(t.with({"--probe-timeout=1500ms"}).probe_timeout == 1500ms);
+  CHECK(t.with({"--probe-timeout=30"}).probe_timeout == 30s);
+  CHECK(t.with({"--http-listen=127.0.0.1:8080"}).http_listen == Endpoint{"127.0.0.1", 8080});
+  CHECK(t.with({"--http-listen=[::]:8080"}).http_listen == Endpoint{"::", 8080});
+  CHECK(t.with({"--http-listen=5002"}).http_listen == Endpoint{"", 5002});
+  CHECK_FALSE(t.with({"--placeholder=no"}).placeholder);
+  CHECK_FALSE(t.with({"--reuse-key=no"}).reuse_key);
+  CHECK(t.load({"-da.example", "--workers=64"}).workers == 64);
+  CHECK(t.load({"-da.example", "--log-format=json"}).log_format == LogFormat::json);
+  CHECK(t.load({"-da.example", "--log-level=debug"}).log_level == LogLevel::debug);
+  CHECK(t.load({"-da.example", "--log-level=error"}).log_level == LogLevel::error);
+}
+
+TEST_CASE("quiet is a yes or no in the file") {
+  Loading t;
+  t.file("quiet = yes\n[a.example]\n");
+  CHECK(t.load().log_level == LogLevel::warning);
+  t.file("quiet = no\n[a.example]\n");
+  CHECK(t.load().log_level == LogLevel::info);
+  t.file("quiet = 1\n[a.example]\n");
+  CHECK(contains(t.complaint(), "acme-agent.conf:1: quiet: '1' is neither yes nor no"));
+}
