@@ -1,0 +1,200 @@
+#!/bin/bash
+# quickstart.sh: the main job of acme-agent, shown on this machine alone. Debian 12; root, or sudo.
+#
+# It installs what is missing, builds a release into build/release, and starts a real ACME server (Pebble), a DNS where
+# mydyn.example is this machine, and Mosquitto as its own user. Beside them acme-agent obtains a certificate, puts it where
+# Mosquitto reads it, makes Mosquitto reload it, looks at the port, and renews it while a client stays connected.
+# Nothing stays running, and nothing stays behind outside of build/.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+top=$PWD
+agent=$top/build/release/acme-agent
+
+step=0
+say() { printf '    %s\n' "$*"; }
+title() { step=$((step + 1)); printf '\n%s. %s\n' "$step" "$*"; }
+die() { printf '\nquickstart: %s\n' "$*" >&2; exit 1; }
+
+# ---------------------------------------------------------------------------------------------- install and build
+if [ "${1-}" != --show ]; then
+  title "What is needed"
+  . tests/support/install.sh
+  install_missing g++ cmake ninja-build pkg-config libssl-dev libcurl4-openssl-dev libcpp-httplib-dev nlohmann-json3-dev \
+    libboost-program-options-dev openssl ca-certificates pebble mosquitto mosquitto-clients libnss-wrapper
+
+  title "A release in build/release"
+  mkdir -p build
+  { cmake --preset release && cmake --build --preset release -j "$(nproc)"; } >build/release.log 2>&1 ||
+    { tail -n 30 build/release.log; die "the build failed; all of it is in build/release.log"; }
+  say "$("$agent" --version)"
+
+  # Mosquitto changes to its own user, which needs root.
+  if [ "$(id -u)" = 0 ]; then exec "$0" --show; else exec sudo "$0" --show; fi
+fi
+step=2
+
+# ---------------------------------------------------------------------------------------------- what ends it again
+work=$(mktemp -d /tmp/acme-agent-quickstart.XXXXXX)
+chmod 755 "$work"
+pids=()
+finish() {
+  local code=$? i
+  trap - EXIT INT TERM
+  for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
+    kill "${pids[i]}" 2>/dev/null && wait "${pids[i]}" 2>/dev/null || true
+  done
+  if [ "$code" != 0 ]; then
+    for log in "$work"/*.log; do [ -s "$log" ] && { printf -- '--- the end of %s\n' "${log##*/}"; tail -n 15 "$log"; } >&2; done
+  fi
+  rm -rf "$work"
+  exit "$code"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+start() { # start NAME COMMAND...: in the background, its output in NAME.log
+  local name=$1; shift
+  "$@" >"$work/$name.log" 2>&1 </dev/null &
+  pids+=($!)
+}
+
+wait_until() { # wait_until SECONDS WHAT COMMAND...
+  local end=$((SECONDS + $1)) what=$2; shift 2
+  until "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$end" ] || die "waited in vain for $what"
+    sleep 0.1
+  done
+}
+
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+given=" "
+free_port() { # sets `port` to one where nobody listens
+  while port=$((20000 + RANDOM % 10000)); listens "$port" || [[ $given = *" $port "* ]]; do :; done
+  given+="$port "
+}
+for variable in acme management http tls dns dns_management mqtts; do free_port; declare "${variable}_port=$port"; done
+
+# ---------------------------------------------------------------------------------------------- the world around it
+title "A world of its own on loopback: DNS, ACME server, broker"
+
+start dns pebble-challtestsrv -defaultIPv6 "" -dns01 "127.0.0.1:$dns_port" -http01 "" -https01 "" -tlsalpn01 "" \
+  -management "127.0.0.1:$dns_management_port"
+
+# Pebble's own HTTPS: a CA and a certificate for localhost.
+ec=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
+{
+  openssl req -x509 "${ec[@]}" -days 2 -subj "/CN=CA of the quickstart" -keyout "$work/ca.key" -out "$work/ca.pem"
+  openssl req "${ec[@]}" -subj "/CN=localhost" -keyout "$work/localhost.key" -out "$work/localhost.csr"
+  openssl x509 -req -in "$work/localhost.csr" -CA "$work/ca.pem" -CAkey "$work/ca.key" -CAcreateserial -days 2 \
+    -extfile <(echo "subjectAltName=DNS:localhost,IP:127.0.0.1") -out "$work/localhost.pem"
+} >"$work/openssl.log" 2>&1 || die "OpenSSL could not make a certificate for Pebble"
+
+cat >"$work/pebble.json" <<END
+{"pebble": {"listenAddress": "127.0.0.1:$acme_port", "managementListenAddress": "127.0.0.1:$management_port",
+            "certificate": "$work/localhost.pem", "privateKey": "$work/localhost.key",
+            "httpPort": $http_port, "tlsPort": $tls_port, "ocspResponderURL": ""}}
+END
+start pebble env PEBBLE_VA_NOSLEEP=1 PEBBLE_WFE_NONCEREJECT=5 pebble -config "$work/pebble.json" -dnsserver "127.0.0.1:$dns_port"
+pebble_pid=${pids[-1]}
+wait_until 10 "Pebble" listens "$management_port"
+say "Pebble, an ACME server:  https://localhost:$acme_port/dir (it refuses 5 % of good nonces, to be nasty)"
+
+# What Pebble's certificates end at: the only thing that the clients below will trust.
+printf 'GET /roots/0 HTTP/1.0\r\nHost: localhost\r\n\r\n' |
+  openssl s_client -quiet -connect "127.0.0.1:$management_port" -CAfile "$work/ca.pem" -verify_return_error 2>>"$work/openssl.log" |
+  sed -n '/BEGIN CERT/,/END CERT/p' >"$work/root.pem"
+grep -q 'END CERT' "$work/root.pem" || die "Pebble does not tell its root certificate"
+
+# Its name is its own, so that process:… finds this one even where another Mosquitto runs.
+mkdir "$work/broker"
+chown mosquitto: "$work/broker"
+ln -s "$(PATH=$PATH:/usr/sbin command -v mosquitto)" "$work/broker/mosq-quickstart"
+cat >"$work/mosquitto.conf" <<END
+user mosquitto
+allow_anonymous true
+listener $mqtts_port 127.0.0.1
+certfile $work/certs/fullchain.pem
+keyfile $work/certs/privkey.pem
+END
+say "Mosquitto:               localhost:$mqtts_port; it reads $work/certs, where nothing is yet"
+
+leaf() { # the certificate on the wire, as a new client sees it
+  openssl s_client -connect "127.0.0.1:$mqtts_port" -servername mydyn.example </dev/null 2>/dev/null | openssl x509 "$@" 2>/dev/null
+}
+serial() { leaf -noout -serial | cut -d= -f2; }
+issued() { leaf -noout -issuer | grep -q Pebble; }
+
+# mosquitto_pub and mosquitto_sub check the name on the certificate; only for them mydyn.example is 127.0.0.1.
+echo "127.0.0.1 mydyn.example" >"$work/hosts"
+client=(env LD_PRELOAD=libnss_wrapper.so NSS_WRAPPER_HOSTS="$work/hosts")
+mqtt=(-h mydyn.example -p "$mqtts_port" --cafile "$work/root.pem")
+
+# ---------------------------------------------------------------------------------------------- the main job
+title "acme-agent starts; the ACME server is held back for a moment, so that there is time to look"
+began=$SECONDS
+kill -STOP "$pebble_pid"
+options=(--domain mydyn.example --server "https://localhost:$acme_port/dir" --ca-bundle "$work/ca.pem"
+  --http-listen "127.0.0.1:$http_port" --state-dir "$work/state" --cert-dir "$work/certs"
+  --reload process:mosq-quickstart --probe "localhost:$mqtts_port")
+say "acme-agent ${options[*]}"
+start agent "$agent" "${options[@]}"
+agent_pid=${pids[-1]}
+wait_until 10 "the placeholder" test -e "$work/certs/fullchain.pem"
+start mosquitto "$work/broker/mosq-quickstart" -c "$work/mosquitto.conf"
+mosquitto_pid=${pids[-1]}
+wait_until 10 "Mosquitto" serial
+say "placeholder:  Mosquitto could start (as user $(stat -c %U "/proc/$mosquitto_pid")), it serves a self-signed certificate:"
+leaf -noout -subject -issuer -serial | sed 's/^/        /'
+placeholder=$(serial)
+
+title "The server answers: issuance, reload, proof on the wire"
+kill -CONT "$pebble_pid"
+wait_until 30 "a certificate of Pebble on the wire" issued
+first=$(serial)
+leaf -noout -subject -issuer -serial -enddate | sed 's/^/        /'
+[ "$first" != "$placeholder" ] || die "the placeholder is still served"
+grep -q 'Reloading config' "$work/mosquitto.log" || die "Mosquitto was not reloaded"
+say "reload:       Mosquitto says: $(grep -m 1 -o 'Reloading config.*' "$work/mosquitto.log")"
+wait_until 10 "the agent being content" "$agent" status --state-dir "$work/state" "${options[@]}"
+"$agent" status "${options[@]}" | sed 's/^/        /'
+
+title "A device subscribes over TLS, checking the certificate, and gets a message"
+start subscriber "${client[@]}" stdbuf -oL mosquitto_sub "${mqtt[@]}" -t quickstart -C 2 -W 60 -d -F 'MESSAGE %p'
+subscriber_pid=${pids[-1]}
+wait_until 10 "the subscription" grep -q SUBACK "$work/subscriber.log"
+publish() { "${client[@]}" mosquitto_pub "${mqtt[@]}" -t quickstart -m "$1" 2>"$work/publish.log" || die "mosquitto_pub failed: $(cat "$work/publish.log")"; }
+publish "before the renewal"
+wait_until 10 "the first message" grep -q "MESSAGE before the renewal" "$work/subscriber.log"
+say "received:     $(grep -o 'MESSAGE .*' "$work/subscriber.log" | tail -n 1 | cut -d' ' -f2-)"
+
+title "A renewal, while that device stays connected"
+say "acme-agent renew mydyn.example --force --state-dir $work/state"
+"$agent" renew mydyn.example --force --state-dir "$work/state" || die "the renewal failed"
+second=$(serial)
+[ "$second" != "$first" ] || die "the certificate on the wire is still the first one"
+leaf -noout -subject -issuer -serial -enddate | sed 's/^/        /'
+kill -0 "$subscriber_pid" 2>/dev/null || die "the device lost its connection"
+publish "after the renewal"
+wait_until 10 "the second message" grep -q "MESSAGE after the renewal" "$work/subscriber.log"
+say "received:     $(grep -o 'MESSAGE .*' "$work/subscriber.log" | tail -n 1 | cut -d' ' -f2-)"
+connections=$(grep -c 'sending CONNECT' "$work/subscriber.log")
+[ "$connections" = 1 ] || die "the device had to connect again"
+
+title "The end: SIGTERM"
+kill -TERM "$agent_pid"
+code=0
+wait "$agent_pid" || code=$?
+[ "$code" = 0 ] || die "acme-agent ended with $code"
+say "acme-agent ended with 0; this is what it had to say:"
+sed 's/^/        /' "$work/agent.log"
+
+cat <<END
+
+Seen, in $((SECONDS - began)) seconds:
+    a placeholder      serial $placeholder, so that Mosquitto could start before any certificate was there
+    an issuance        serial $first, from Pebble over ACME with HTTP-01
+    a reload           by SIGHUP, and the proof of it on port $mqtts_port
+    MQTT over TLS      two messages, the certificate checked against Pebble's root and the name mydyn.example
+    a renewal          serial $second, while the subscribed device stayed connected on one connection
+END

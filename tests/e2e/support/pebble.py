@@ -1,0 +1,84 @@
+"""Pebble, a real ACME server, and its DNS (pebble-challtestsrv), where every name is this machine."""
+
+import json
+import pathlib
+import ssl
+import urllib.request
+
+from support import programs
+from support.skips import skip
+from support.tls_files import server_files
+
+
+def executable(version):
+    """`debian` is the one of Debian 12, `newest` the one that tests/run.sh fetched from unstable."""
+    if version == "debian":
+        return "pebble"
+    path = pathlib.Path(__file__).resolve().parents[3] / "build/newest/usr/bin/pebble"
+    if not path.exists():
+        skip("no-newer-pebble")
+    return str(path)
+
+
+class Pebble:
+    def __init__(self, case, version="debian", http_port=None, lifetime=None, nosleep=True, nonce_reject=0,
+                 authz_reuse=50, ipv6="", always_valid=False, sleep_seconds=None):
+        """`lifetime` of certificates in seconds; `sleep_seconds` the longest wait before a validation."""
+        self.case = case
+        self.version = version
+        self.http_port = http_port or programs.free_port()
+        self.port = programs.free_port()
+        self.management_port = programs.free_port()
+        self.dns_port = programs.free_port()
+        self.ca_bundle, certificate, key = server_files(case.run_folder)
+        self.url = f"https://localhost:{self.port}/dir"
+        settings = {
+            "listenAddress": f"127.0.0.1:{self.port}", "managementListenAddress": f"127.0.0.1:{self.management_port}",
+            "certificate": str(certificate), "privateKey": str(key),
+            "httpPort": self.http_port, "tlsPort": programs.free_port(), "ocspResponderURL": ""}
+        if lifetime:
+            settings["certificateValidityPeriod"] = lifetime
+            settings["profiles"] = {"default": {"description": "the default", "validityPeriod": lifetime}}
+        self.config = case.folder / "pebble.json"
+        self.config.write_text(json.dumps({"pebble": settings}))
+        self.env = programs.environment(PEBBLE_WFE_NONCEREJECT=nonce_reject, PEBBLE_AUTHZREUSE=authz_reuse)
+        if nosleep:
+            self.env["PEBBLE_VA_NOSLEEP"] = "1"
+        if always_valid:
+            self.env["PEBBLE_VA_ALWAYS_VALID"] = "1"
+        if sleep_seconds is not None:
+            self.env["PEBBLE_VA_SLEEPTIME"] = str(sleep_seconds)
+        management = programs.free_port()
+        self.dns = case.program("dns", [
+            "pebble-challtestsrv", "-defaultIPv6", ipv6, "-dns01", f"127.0.0.1:{self.dns_port}", "-http01", "", "-https01",
+            "", "-tlsalpn01", "", "-management", f"127.0.0.1:{management}"])
+        self.dns.wait_for_port(management)
+        self.program = None
+        self.start()
+
+    def start(self):
+        self.program = self.case.program("pebble", [executable(self.version), "-config", self.config, "-dnsserver",
+                                                    f"127.0.0.1:{self.dns_port}"], env=self.env)
+        self.program.wait_for_port(self.port)
+        self.program.wait_for_port(self.management_port)
+
+    def stop(self):
+        self.program.stop()
+
+    def fetch(self, path):
+        context = ssl.create_default_context(cafile=str(self.ca_bundle))
+        with urllib.request.urlopen(f"https://localhost:{self.management_port}{path}", context=context) as answer:
+            return answer.read().decode()
+
+    def root(self):
+        """A file with the root that its certificates end at: what a device would trust."""
+        path = self.case.folder / "pebble-root.pem"
+        path.write_text(self.fetch("/roots/0"))
+        return path
+
+    def count(self, text):
+        """How often its log says so."""
+        return self.program.output().count(text)
+
+    def orders(self):
+        return self.count("POST /order-plz")

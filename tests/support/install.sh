@@ -1,0 +1,34 @@
+# Read by tests/run.sh and examples/quickstart.sh: Debian packages that are missing, without questions and without side effects.
+
+# install_missing PACKAGE...: installs those that are not there; nothing is asked, no service that comes with one runs on.
+install_missing() {
+  missing=
+  for package; do
+    case $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) in
+      ?i*) ;;
+      *) missing="$missing $package" ;;
+    esac
+  done
+  [ -n "$missing" ] || { echo "everything is there"; return 0; }
+  as_root=
+  if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || { echo "these packages are missing, and there is neither root nor sudo to install them:$missing" >&2; return 1; }
+    as_root=sudo
+  fi
+  echo "installing$missing"
+  # Locks that another apt holds are waited for; the mirror gets another chance.
+  apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3"
+  log=$(mktemp)
+  # shellcheck disable=SC2086
+  if ! { $apt update && $apt install -y --no-install-recommends $missing; } >"$log" 2>&1; then
+    cat "$log" >&2
+    rm -f "$log"
+    return 1
+  fi
+  rm -f "$log"
+  # Debian starts Mosquitto with its installation. Nobody asked for a broker: it stays off until its owner turns it on.
+  case " $missing " in
+    *" mosquitto "*)
+      if [ -d /run/systemd/system ]; then $as_root systemctl disable --quiet --now mosquitto.service; fi ;;
+  esac
+}
