@@ -16,6 +16,11 @@
 
 namespace acme_agent::test {
 
+/// Signals as in a new program: doctest's handlers are for the parent.
+inline void reset_signals() {
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGSEGV, SIGABRT, SIGFPE, SIGILL}) ::signal(number, SIG_DFL);
+}
+
 /// What `work` returns in a process of its own, whose identity, mounts and network it may change. Failures of
 /// expectations come back as text: empty is good.
 inline std::string in_child(const std::function<std::string()>& work) {
@@ -23,6 +28,7 @@ inline std::string in_child(const std::function<std::string()>& work) {
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe2 failed");
   const pid_t pid = ::fork();
   if (pid == 0) {
+    reset_signals();
     std::string result;
     try {
       result = work();
@@ -55,6 +61,7 @@ class Child {
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("pipe2 failed");
     pid_ = ::fork();
     if (pid_ == 0) {
+      reset_signals();
       prepare();
       if (::write(ends[1], "!", 1) != 1) ::_exit(1);
       while (true) ::pause();
