@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <acme_agent/acme/session.hpp>
@@ -319,7 +320,11 @@ TEST_CASE("terms of service may be at any kind of URL") {
 
 TEST_CASE("a directory that is none is a matter of --server") {
   const std::string urls = R"("newNonce":"https://a.example/n","newAccount":"https://a.example/a")";
-  const std::vector<std::pair<Response, std::string>> table = {
+  struct Fault {
+    Response response;
+    std::string why;
+  };
+  const std::vector<Fault> table = {
       {answer(404, "not found"), "(status 404)"},
       {answer(200, "<html>welcome</html>"), "no JSON object"},
       {answer(200, ""), "no JSON object"},
@@ -330,14 +335,14 @@ TEST_CASE("a directory that is none is a matter of --server") {
       {answer(200, "{" + urls + R"(,"newOrder":"https://a.example/\u000a"})"), "no https URL"},
       {answer(200, "{" + urls + R"(,"newOrder":"https://)" + std::string(3000, 'a') + "\"}"), "no https URL"},
   };
-  for (const auto& [response, why] : table) {
-    CAPTURE(why);
+  for (const Fault& fault : table) {
+    CAPTURE(fault.why);
     Talk t;
-    t.ca.answer_next("/directory", response);
+    t.ca.answer_next("/directory", fault.response);
     const Error error = error_of([&] { t.session.directory(never); });
     CHECK(error.remedy() == Remedy::ask_operator);
     CHECK(error.message().starts_with("https://ca.example/directory does not answer like an ACME server ("));
-    CHECK(contains(error.message(), why));
+    CHECK(contains(error.message(), fault.why));
     CHECK(error.message().ends_with("): check --server"));
     CHECK(error.message().size() < 400);
   }
