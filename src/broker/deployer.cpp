@@ -65,6 +65,10 @@ bool stays(const CertifiedKey& lying, const CertifiedKey& held, const std::vecto
          ours.not_after < theirs.not_after;
 }
 
+std::string describe(const Process& process) {
+  return printable(process.name) + " (pid " + std::to_string(process.pid) + ")";
+}
+
 /// What was seen at one endpoint.
 struct Sight {
   Endpoint endpoint;
@@ -295,8 +299,7 @@ class Attempt {
     for (const Process& reader : readers_) {
       for (const GenerationFolder::File& file : files_) {
         if (const std::optional<std::string> why = why_unreadable(reader, folder / file.name, target_.folder)) {
-          return printable(reader.name) + " (pid " + std::to_string(reader.pid) + ") cannot read " +
-                 (target_.folder / file.name).string() + ": " + *why;
+          return describe(reader) + " cannot read " + (target_.folder / file.name).string() + ": " + *why;
         }
       }
     }
@@ -349,12 +352,16 @@ class Attempt {
   /// The broker was there before the reload and is not there any more.
   std::optional<std::string> ended_reader(const Sights& after) const {
     if (readers_.empty() || listening(after) || !find_readers().empty()) return std::nullopt;
-    return printable(readers_.front().name) + " (pid " + std::to_string(readers_.front().pid) +
-           ") ended on the reload, and the new files stay: its log says why";
+    return describe(readers_.front()) + " ended on the reload, and the new files stay: its log says why";
   }
 
   std::string advice(const Sights& after) const {
-    if (!listening(after)) return "; is the broker running?";
+    if (!listening(after) && readers_.empty()) return "; is the broker running?";
+    if (!listening(after)) {
+      return "; " + describe(readers_.front()) + " runs: has it a listener there with certfile " +
+             (target_.folder / "fullchain.pem").string() + " and keyfile " + (target_.folder / "privkey.pem").string() +
+             "?";
+    }
     const bool shown = std::any_of(after.begin(), after.end(), [](const Sight& sight) { return sight.verdict.shown; });
     if (!shown) return "; is this the broker's port for TLS?";
     if (!result_.reloaded) return "; nobody was found who could be told to reload: set --reload";

@@ -571,6 +571,8 @@ TEST_CASE("the probe that nobody asked for is no error where no broker runs and 
     const Deployment running = t.deploy(held);
     CHECK(running.state == State::waiting);
     CHECK(says(running, "nobody answers"));
+    CHECK(says(running, "mosquitto (pid 813) runs"));
+    CHECK(says(running, (t.folder / "fullchain.pem").string()));
   }
   SUBCASE("but a hook that fails is one") {
     t.processes.on_run = [&](const auto&) { return CommandResult{.exit_code = 1, .output = ""}; };
@@ -789,15 +791,18 @@ TEST_CASE("a broker that still serves a good certificate is not told about a pla
   }
 }
 
-TEST_CASE("files that we may not read are no reason to put a placeholder over them") {
-  if (::geteuid() == 0) return;  // root may
+TEST_CASE("a key that cannot be read is no reason to put a placeholder over it") {
   Deploying t;
   t.put_as_certbot(t.pair(rsa_key()));
-  fs::permissions(t.folder / "privkey.pem", fs::perms(0));
+  fs::remove(t.folder / "privkey.pem");
+  fs::create_directory(t.folder / "privkey.pem");
+  const auto before = t.traces();
   const std::optional<Deployment> placed = t.place(rsa_key());
   REQUIRE(placed.has_value());
   CHECK(placed->state == State::failed);
-  CHECK_FALSE(placed->switched);
+  CHECK(says(*placed, "privkey.pem"));
+  CHECK(t.traces() == before);
+  CHECK_THROWS_AS(Deployer::deployed(t.target), Error);
 }
 
 TEST_CASE("a wildcard is looked at by a name that it covers") {
