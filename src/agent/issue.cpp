@@ -32,12 +32,12 @@ class Pace {
     if (left <= 0ms)
       throw Error(Remedy::retry,
                   std::string(for_what) + " took more than " + describe(patience) + "; the next try goes on with it");
-    const Duration pause = retry_after ? std::max<Duration>(*retry_after - clock_.now(), 0ms) : step_;
+    const Duration pause = retry_after ? std::max<Duration>(*retry_after - clock_.now(), 1ms) : std::min(step_, left);
     if (pause > left)
       throw Error(Remedy::wait,
                   "the server wants to be asked for " + std::string(for_what) + " again only in " + describe(pause),
                   retry_after);
-    if (!clock_.sleep_for(std::max<Duration>(pause, 1ms), stop)) throw Stopped{};
+    if (!clock_.sleep_for(pause, stop)) throw Stopped{};
     if (!retry_after) step_ = std::min<Duration>(step_ * 2, 5s);
   }
 

@@ -97,7 +97,8 @@ void ControlServer::serve(const std::stop_token& stop) {
     FileDescriptor caller(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     if (!caller.valid() || conversations.size() >= most_conversations) continue;
 
-    conversations.push_back(std::async(std::launch::async, [this, stop, connection = std::move(caller)] {
+    conversations.push_back(std::async(std::launch::async, [this, stop, accepted = std::move(caller)]() mutable {
+      const FileDescriptor connection = std::move(accepted);  // hung up when answered, not when the future goes
       const timeval patience{.tv_sec = 5, .tv_usec = 0};
       ::setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
       ::setsockopt(connection.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);

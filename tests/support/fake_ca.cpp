@@ -462,7 +462,8 @@ struct FakeCa::State {
     if (order.error) body["error"] = problem(*order.error);
     if (body["status"] == "valid") body["certificate"] = std::string(base) + "/certificate/" + order.id;
     Response response = reply(http_status, body);
-    if (body["status"] == "processing" && !retry_after_text.empty()) {
+    const bool unfinished = body["status"] == "processing" || (body["status"] == "pending" && http_status == 200);
+    if (unfinished && !retry_after_text.empty()) {
       response.headers.emplace("retry-after", retry_after_text);
     }
     return response;
@@ -555,14 +556,19 @@ struct FakeCa::State {
     }
   }
 
-  Response show(Authorization& authorization) {
-    const bool pending = authorization.status == "pending";
-    if (pending && authorization.polls_left > 0) {
+  /// A client may poll the authorization or its order: both bring the validation forward.
+  void poll(Authorization& authorization) const {
+    if (authorization.status != "pending") return;
+    if (authorization.polls_left > 0) {
       --authorization.polls_left;
-    } else if (pending) {
-      settle(authorization);
-      if (authorization.status == "valid") authorization.expires = clock.now() + std::chrono::days(30);
+      return;
     }
+    settle(authorization);
+    if (authorization.status == "valid") authorization.expires = clock.now() + std::chrono::days(30);
+  }
+
+  Response show(Authorization& authorization) {
+    poll(authorization);
     const bool still_pending = authorization.status == "pending";
     json body = {{"status", authorization.status},
                  {"identifier", to_json(authorization.identifier)},
@@ -669,7 +675,9 @@ struct FakeCa::State {
     if (const auto id = rest_behind("/finalize/")) return finalize(*id, opened);
     if (const auto id = rest_behind("/order/")) {
       require_post_as_get(opened);
-      return show_and_go_on(owned(orders, *id, opened));
+      Order& order = owned(orders, *id, opened);
+      for (const std::string& authorization : order.authorizations) poll(authorizations.at(authorization));
+      return show_and_go_on(order);
     }
     if (const auto id = rest_behind("/authorization/")) {
       require_post_as_get(opened);

@@ -1,0 +1,99 @@
+#include <doctest/doctest.h>
+
+#include <thread>
+
+#include <acme_agent/agent/agent.hpp>
+
+#include "renewing.hpp"
+
+using namespace acme_agent;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// An agent that runs in its own thread until the test ends.
+struct RunningAgent : test::Renewing {
+  Agent agent{renewer, clock, log, 4};
+  std::promise<void> ready;
+  std::jthread thread;
+
+  void start(std::vector<Managed> certificates) {
+    thread = std::jthread([this, certificates = std::move(certificates)](const std::stop_token& stop_thread) mutable {
+      agent.run(
+          std::move(certificates), [this] { ready.set_value(); }, stop_thread);
+    });
+  }
+
+  std::optional<Outcome> renew_and_wait(const std::string& name, const Wish& wish) {
+    std::future<std::optional<Outcome>> answer = agent.renew(name, wish);
+    REQUIRE(answer.wait_for(20s) == std::future_status::ready);
+    return answer.get();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("every certificate gets its turn in one run, also with fewer workers than certificates") {
+  test::Renewing t;
+  std::vector<Managed> certificates;
+  for (int i = 0; i < 9; ++i) certificates.push_back(t.managed("host" + std::to_string(i) + ".example"));
+  Agent agent(t.renewer, t.clock, t.log, 2);
+  const std::map<std::string, Outcome> outcomes = agent.run_once(certificates, {.look = true}, t.stop.get_token());
+  CHECK(outcomes.size() == 9);
+  for (const auto& [name, outcome] : outcomes) CHECK(outcome.exit_code() == 0);
+  CHECK(t.ca.accounts_created() == 1);
+}
+
+TEST_CASE("one bad name does not stop the others") {
+  test::Renewing t;
+  t.ca.fail_validation("bad.example", "dns", "NXDOMAIN");
+  Agent agent(t.renewer, t.clock, t.log, 2);
+  const auto outcomes = agent.run_once({t.managed("bad.example"), t.managed("good.example")}, {}, t.stop.get_token());
+  CHECK(outcomes.at("bad.example").exit_code() == 1);
+  CHECK(outcomes.at("good.example").exit_code() == 0);
+}
+
+TEST_CASE("a running agent is ready when a pair lies in every folder, and renews when asked") {
+  RunningAgent t;
+  t.start({t.managed()});
+  REQUIRE(t.ready.get_future().wait_for(20s) == std::future_status::ready);
+  CHECK(t.renew_and_wait("mydyn.example", {.now = true})->exit_code() == 0);
+  const std::string first = t.serial();
+  const std::optional<Outcome> outcome = t.renew_and_wait("mydyn.example", {.now = true, .force = true});
+  CHECK(outcome->issued);
+  CHECK(t.serial() != first);
+}
+
+TEST_CASE("nobody can renew what the agent does not look after") {
+  RunningAgent t;
+  t.start({t.managed()});
+  CHECK_FALSE(t.renew_and_wait("other.example", {.now = true}));
+}
+
+TEST_CASE("a new configuration takes effect without a restart") {
+  RunningAgent t;
+  t.start({t.managed("old.example")});
+  CHECK(t.renew_and_wait("old.example", {})->exit_code() == 0);
+  t.agent.replace({t.managed("new.example")});
+  CHECK(t.renew_and_wait("new.example", {})->exit_code() == 0);
+  CHECK_FALSE(t.renew_and_wait("old.example", {}));
+}
+
+TEST_CASE("a stop ends the agent at once, though a server makes it wait") {
+  RunningAgent t;
+  t.start({t.managed()});
+  CHECK(t.renew_and_wait("mydyn.example", {})->exit_code() == 0);
+  const auto begin = std::chrono::steady_clock::now();
+  t.thread.request_stop();
+  t.thread.join();
+  CHECK(std::chrono::steady_clock::now() - begin < 1s);
+}
+
+TEST_CASE("who waits for a renewal is told when the agent ends first") {
+  std::future<std::optional<Outcome>> answer;
+  {
+    RunningAgent t;
+    answer = t.agent.renew("mydyn.example", {});
+  }
+  CHECK_THROWS_AS(answer.get(), std::future_error);
+}

@@ -1,0 +1,215 @@
+#include <doctest/doctest.h>
+
+#include <acme_agent/agent/issue.hpp>
+#include <acme_agent/crypto/private_key.hpp>
+
+#include "support/fake_ca.hpp"
+#include "support/fake_clock.hpp"
+#include "support/shown_answers.hpp"
+
+using namespace acme_agent;
+using namespace std::chrono_literals;
+
+namespace {
+
+const std::vector<Identifier> one_name{{Identifier::Type::dns, "mydyn.example"}};
+
+/// An account that can order, and a CA that comes to see the answers.
+struct Issuing {
+  test::FakeClock clock;
+  test::FakeCa ca{clock};
+  test::ShownAnswers answers;
+  std::unique_ptr<Transport> transport = ca.connect();
+  std::stop_source stop;
+  Session session{*transport, clock, ca.directory_url(), PrivateKey::generate(KeyType::ec256), ""};
+  PrivateKey key = PrivateKey::generate(KeyType::ec256);
+  std::vector<std::string> stored_orders;
+  bool asked_for_another_key = false;
+
+  Issuing() {
+    ca.on_validate([this](const Identifier&, const std::string& token) { return answers.visit(token); });
+    session.new_account("", stop.get_token());
+  }
+
+  CertifiedKey issue(const std::vector<Identifier>& identifiers = one_name, const std::string& pending = "") {
+    const IssueRequest request{.identifiers = identifiers,
+                               .pending_order = pending,
+                               .key =
+                                   [this](const std::string& order, bool refused) {
+                                     stored_orders.push_back(order);
+                                     asked_for_another_key = asked_for_another_key || refused;
+                                     if (refused) key = PrivateKey::generate(KeyType::ec256);
+                                     return key;
+                                   },
+                               .progress = [](std::string_view) {}};
+    return acme_agent::issue(session, answers, clock, request, stop.get_token());
+  }
+
+  std::string message_of_failure() {
+    try {
+      issue();
+    } catch (const Error& error) {
+      return error.message();
+    }
+    return "it was issued";
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an order ends with a chain for our key and our names, and nothing is shown any more") {
+  Issuing t;
+  const std::vector<Identifier> names{{Identifier::Type::dns, "a.example"}, {Identifier::Type::dns, "b.example"}};
+  const CertifiedKey pair = t.issue(names);
+  check_issued(pair, names, t.clock.now());
+  CHECK(t.answers.count() == 0);
+}
+
+TEST_CASE("a well-behaved server costs no wait, and a first certificate ten requests") {
+  Issuing t;
+  const TimePoint before = t.clock.now();
+  t.issue();
+  CHECK(t.clock.now() - before < 50ms);
+  CHECK(t.ca.requests().size() <= 10);
+}
+
+TEST_CASE("order and key are stored before the order is finalized") {
+  Issuing t;
+  t.ca.go_down(0);
+  t.issue();
+  REQUIRE(t.stored_orders.size() == 1);
+  bool stored_is_ours = false;
+  for (const auto& exchange : t.ca.requests())
+    stored_is_ours = stored_is_ours || exchange.request.url == t.stored_orders[0];
+  CHECK(stored_is_ours);
+}
+
+TEST_CASE("authorizations that are valid already are not answered again") {
+  Issuing t;
+  t.ca.reuse_authorizations();
+  t.issue();
+  t.ca.on_validate([](const Identifier&, const std::string&) { return std::nullopt; });
+  CHECK_NOTHROW(t.issue());
+}
+
+TEST_CASE("a server that never validates costs five minutes, not for ever") {
+  Issuing t;
+  t.ca.keep_pending();
+  const TimePoint before = t.clock.now();
+  CHECK_THROWS_AS(t.issue(), Error);
+  CHECK(t.clock.now() - before >= 5min);
+  CHECK(t.clock.now() - before < 6min);
+  CHECK(t.answers.count() == 0);
+}
+
+TEST_CASE("Retry-After is obeyed to the second") {
+  Issuing t;
+  t.ca.validating_polls(3);
+  t.ca.retry_after("7");
+  const TimePoint before = t.clock.now();
+  t.issue();
+  CHECK(t.clock.now() - before >= 7s);
+  CHECK(t.ca.count("/order/") <= 6);
+}
+
+TEST_CASE("a server that wants to be asked in an hour is taken at its word") {
+  Issuing t;
+  t.ca.keep_pending();
+  t.ca.retry_after("3600");
+  try {
+    t.issue();
+    FAIL("it was issued");
+  } catch (const Error& error) {
+    CHECK(error.remedy() == Remedy::wait);
+    CHECK(error.not_before() == t.clock.now() + 1h);
+  }
+}
+
+TEST_CASE("an order that is processed for a while is waited for") {
+  Issuing t;
+  t.ca.processing_polls(5);
+  CHECK_NOTHROW(t.issue());
+}
+
+TEST_CASE("a validation that fails names the name and says what the server saw") {
+  Issuing t;
+  t.ca.fail_validation("mydyn.example", "connection", "Timeout during connect");
+  const std::string message = t.message_of_failure();
+  CHECK(message.find("mydyn.example") != std::string::npos);
+  CHECK(message.find("Timeout during connect") != std::string::npos);
+  CHECK(t.answers.count() == 0);
+}
+
+TEST_CASE("an order that fails after finalize says why") {
+  Issuing t;
+  t.ca.fail_issuance("caa", "CAA record forbids it");
+  CHECK(t.message_of_failure().find("CAA record forbids it") != std::string::npos);
+}
+
+TEST_CASE("a pending order of an earlier run is gone on with, and nothing new is ordered") {
+  Issuing t;
+  t.ca.lose_next_answer("finalize");
+  CHECK_THROWS_AS(t.issue(), Error);
+  REQUIRE(t.stored_orders.size() == 1);
+  const CertifiedKey pair = t.issue(one_name, t.stored_orders[0]);
+  check_issued(pair, one_name, t.clock.now());
+  CHECK(t.ca.orders_created() == 1);
+  CHECK(t.ca.certificates_issued() == 1);
+}
+
+TEST_CASE("a pending order that the server has forgotten, or that failed, is replaced by a new one") {
+  Issuing t;
+  t.ca.lose_next_answer("finalize");
+  CHECK_THROWS_AS(t.issue(), Error);
+  t.ca.forget_orders();
+  CHECK_NOTHROW(t.issue(one_name, t.stored_orders[0]));
+  CHECK(t.ca.orders_created() == 2);
+}
+
+TEST_CASE("a pending order for other names is left alone") {
+  Issuing t;
+  t.ca.lose_next_answer("finalize");
+  CHECK_THROWS_AS(t.issue(), Error);
+  const std::vector<Identifier> other{{Identifier::Type::dns, "other.example"}};
+  check_issued(t.issue(other, t.stored_orders[0]), other, t.clock.now());
+}
+
+TEST_CASE("an answer that cannot be shown ends the attempt before the server is told anything") {
+  Issuing t;
+  t.answers.fail();
+  CHECK(t.message_of_failure().find("the port is taken") != std::string::npos);
+  for (const auto& exchange : t.ca.requests()) CHECK(exchange.payload != "{}");
+}
+
+TEST_CASE("challenges without a token and of unknown types are passed over") {
+  Issuing t;
+  t.ca.extra_challenge(R"({"type":"dns-persist-01","url":"https://ca.example/chall/x","status":"pending"})");
+  t.ca.extra_challenge(R"({"type":"carrier-pigeon-01","url":"https://ca.example/chall/y","status":"cooing"})");
+  CHECK_NOTHROW(t.issue());
+}
+
+TEST_CASE("rejected nonces make it slower and nothing else") {
+  for (const int percent : {5, 20, 50}) {
+    Issuing t;
+    t.ca.reject_nonces(percent);
+    CHECK_NOTHROW(t.issue());
+  }
+}
+
+TEST_CASE("a key that the server refuses is replaced by another, once") {
+  Issuing t;
+  t.ca.answer_next("finalize", {.status = 400,
+                                .headers = {{"content-type", "application/problem+json"}},
+                                .body = R"({"type":"urn:ietf:params:acme:error:badPublicKey","detail":"weak"})"});
+  const CertifiedKey pair = t.issue();
+  check_issued(pair, one_name, t.clock.now());
+  CHECK(t.asked_for_another_key);
+}
+
+TEST_CASE("a stop ends it at once") {
+  Issuing t;
+  t.ca.keep_pending();
+  t.stop.request_stop();
+  CHECK_THROWS_AS(t.issue(), Stopped);
+  CHECK(t.answers.count() == 0);
+}

@@ -1,0 +1,273 @@
+#include <doctest/doctest.h>
+
+#include <fstream>
+
+#include <acme_agent/agent/planner.hpp>
+#include <acme_agent/agent/renewer.hpp>
+
+#include "renewing.hpp"
+
+using namespace acme_agent;
+using namespace std::chrono_literals;
+using test::Renewing;
+
+namespace {
+
+constexpr Duration day = 24h;
+
+std::string deployed_serial(const Managed& managed) {
+  return Deployer::deployed(managed.target).value().chain.leaf().serial();
+}
+
+}  // namespace
+
+TEST_CASE("a new certificate is issued, held and deployed, and all is well") {
+  Renewing t;
+  const Managed one = t.managed();
+  const Outcome outcome = t.renew(one);
+  CHECK(outcome.exit_code() == 0);
+  CHECK(outcome.issued);
+  CHECK(deployed_serial(one) == t.serial());
+  CHECK(outcome.next <= t.clock.now() + day);
+}
+
+TEST_CASE("a second run has nothing to do and asks nobody") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  const std::size_t requests = t.ca.requests().size();
+  const Outcome outcome = t.renew(one);
+  CHECK(outcome.exit_code() == 0);
+  CHECK_FALSE(outcome.issued);
+  CHECK(t.ca.requests().size() == requests);
+}
+
+TEST_CASE("a certificate is renewed when it is due, with the key that it has") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  const std::string first = t.serial();
+  const std::string key = t.held()->pair.key.thumbprint();
+  t.clock.set(plan_renewal(t.held()->pair.chain.leaf().validity(), spread_of(one.name)) - 1s);
+  CHECK_FALSE(t.renew(one).issued);
+  t.clock.advance(2s);
+  CHECK(t.renew(one).issued);
+  CHECK(t.serial() != first);
+  CHECK(t.held()->pair.key.thumbprint() == key);
+  CHECK(deployed_serial(one) == t.serial());
+}
+
+TEST_CASE("a key is made anew for each certificate where that is wanted") {
+  Renewing t;
+  Managed one = t.managed();
+  one.reuse_key = false;
+  t.renew(one);
+  const std::string key = t.held()->pair.key.thumbprint();
+  CHECK(t.renew(one, {.force = true}).issued);
+  CHECK(t.held()->pair.key.thumbprint() != key);
+}
+
+TEST_CASE("another kind of key, other names or another server need a new certificate now") {
+  Renewing t;
+  Managed one = t.managed();
+  t.renew(one);
+  one.key_type = KeyType::ec384;
+  CHECK(t.renew(one).issued);
+  one.identifiers.push_back({Identifier::Type::dns, "mqtt.mydyn.example"});
+  CHECK(t.renew(one).issued);
+  CHECK(t.held()->pair.chain.leaf().identifiers().size() == 2);
+  CHECK_FALSE(t.renew(one).issued);
+}
+
+TEST_CASE("the placeholder stands while the server is away, and carries the key of the certificate to come") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.ca.go_down();
+  const Outcome outcome = t.renew(one);
+  CHECK(outcome.exit_code() == 1);
+  const CertifiedKey placeholder = Deployer::deployed(one.target).value();
+  CHECK(placeholder.chain.leaf().placeholder());
+  t.ca.come_back();
+  t.clock.advance(1min);
+  CHECK(t.renew(one, {}).exit_code() == 0);
+  CHECK(t.held()->pair.key.thumbprint() == placeholder.key.thumbprint());
+  CHECK(deployed_serial(one) == t.serial());
+}
+
+TEST_CASE("no placeholder is made where none is wanted") {
+  Renewing t;
+  Managed one = t.managed();
+  one.placeholder = false;
+  t.ca.go_down();
+  t.renew(one);
+  CHECK_FALSE(Deployer::deployed(one.target));
+}
+
+TEST_CASE("failures climb the ladder, in the record, for daemon and timer alike") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.ca.fail_validation("mydyn.example", "dns", "NXDOMAIN");
+  const std::vector<Duration> ladder{1min, 10min, 100min, day, day};
+  for (std::size_t step = 0; step < ladder.size(); ++step) {
+    const Outcome outcome = t.renew(one);
+    CHECK(outcome.exit_code() == 1);
+    CHECK(outcome.problem.find("NXDOMAIN") != std::string::npos);
+    CHECK(t.record().failures == static_cast<int>(step) + 1);
+    CHECK(outcome.next == t.clock.now() + ladder[step]);
+    const int orders = t.ca.orders_created();
+    t.clock.advance(ladder[step] - 1s);
+    CHECK(t.renew(one).exit_code() == 1);  // a restart does not start the ladder again
+    CHECK(t.ca.orders_created() == orders);
+    t.clock.advance(1s);
+  }
+  t.ca.fail_validation("mydyn.example", "", "");
+  CHECK(t.renew(one).exit_code() == 0);
+  CHECK(t.record().failures == 0);
+}
+
+TEST_CASE("a failing renewal is an overdue one, though the certificate still serves") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  t.clock.advance(70 * day);
+  t.ca.go_down();
+  const Outcome outcome = t.renew(one);
+  CHECK(outcome.exit_code() == 1);
+  CHECK(deployed_serial(one) == t.serial());
+}
+
+TEST_CASE("'renew' overrules our own wait but not the server's") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.ca.go_down(1);
+  t.renew(one);
+  CHECK(t.renew(one, {.now = true}).exit_code() == 0);
+
+  Renewing u;
+  const Managed other = u.managed();
+  u.ca.answer_next("order", {.status = 429,
+                             .headers = {{"content-type", "application/problem+json"}, {"retry-after", "7200"}},
+                             .body = R"({"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many"})"});
+  u.renew(other);
+  const std::size_t requests = u.ca.requests().size();
+  CHECK(u.renew(other, {.now = true, .force = true}).exit_code() == 1);
+  CHECK(u.ca.requests().size() == requests);
+  u.clock.advance(2h);
+  CHECK(u.renew(other).exit_code() == 0);
+}
+
+TEST_CASE("other inputs start afresh") {
+  Renewing t;
+  Managed one = t.managed();
+  t.ca.fail_validation("mydyn.example", "dns", "NXDOMAIN");
+  for (int i = 0; i < 3; ++i) t.renew(one, {.now = true});
+  one.identifiers = {{Identifier::Type::dns, "right.example"}};
+  CHECK(t.renew(one).exit_code() == 0);
+}
+
+TEST_CASE("a wait from a clock that was years ahead does not hold anything up") {
+  Renewing t;
+  const Managed one = t.managed();
+  const TimePoint real = t.clock.now();
+  t.clock.set(real + 3650 * day);
+  t.ca.go_down(1);
+  t.renew(one);
+  t.clock.set(real);
+  CHECK(t.renew(one, {}).exit_code() == 0);
+}
+
+TEST_CASE("an order whose finalize was answered into the void is picked up, not ordered again") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.ca.lose_next_answer("finalize");
+  CHECK(t.renew(one).exit_code() == 1);
+  CHECK(t.state.certificate(one.name).pending());
+  CHECK(t.renew(one, {.now = true}).exit_code() == 0);
+  CHECK(t.ca.orders_created() == 1);
+  CHECK_FALSE(t.state.certificate(one.name).pending());
+}
+
+TEST_CASE("what comes back is checked: another key or rubbish never become the held pair") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  const std::string good = t.serial();
+  const auto refuses = [&] {
+    CHECK(t.renew(one, {.now = true, .force = true}).exit_code() == 1);
+    CHECK(t.serial() == good);
+    CHECK(deployed_serial(one) == good);
+  };
+  t.ca.wrong_key();
+  refuses();
+  t.ca.wrong_key(false);
+  t.ca.tamper_chain(
+      [](const std::string& pem) { return pem + "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"; });
+  refuses();
+  t.ca.tamper_chain(nullptr);
+  CHECK(t.renew(one, {.now = true, .force = true}).exit_code() == 0);
+  CHECK(t.serial() != good);
+}
+
+TEST_CASE("an account is made once for a server, and made again when the server has lost it") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  t.renew(one, {.force = true});
+  CHECK(t.ca.accounts_created() == 1);
+  t.ca.forget_accounts();
+  CHECK(t.renew(one, {.force = true}).exit_code() == 0);
+  CHECK(t.ca.accounts_created() == 2);
+}
+
+TEST_CASE("files that somebody removed from the broker's folder come back with the next look") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  std::filesystem::remove_all(one.target.folder);
+  std::filesystem::create_directories(one.target.folder);
+  CHECK(t.renew(one).exit_code() == 0);
+  CHECK(deployed_serial(one) == t.serial());
+  CHECK(t.ca.orders_created() == 1);
+}
+
+TEST_CASE("a damaged record costs nothing but its memory") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  std::ofstream(t.state.certificate(one.name).folder() / "record.json") << "{\"failures\": ";
+  CHECK(t.renew(one).exit_code() == 0);
+  CHECK(t.ca.orders_created() == 1);
+}
+
+TEST_CASE("certificates that live for seconds are renewed at half their life") {
+  Renewing t;
+  t.ca.certificate_lifetime(12s);
+  t.ca.backdate(0s);
+  const Managed one = t.managed();
+  for (int i = 0; i < 100; ++i) {
+    const Outcome outcome = t.renew(one, {});
+    CHECK(outcome.exit_code() == 0);
+    CHECK(outcome.next > t.clock.now());
+    CHECK(outcome.next <= t.clock.now() + 7s);
+    t.clock.set(outcome.next);
+  }
+  CHECK(t.ca.orders_created() >= 99);
+}
+
+TEST_CASE("servable is told although the server cannot be reached") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.ca.go_down();
+  bool told = false;
+  t.renewer.renew(
+      one, {}, [&] { told = told || Deployer::deployed(one.target).has_value(); }, t.stop.get_token());
+  CHECK(told);
+}
+
+TEST_CASE("a stop is neither a failure nor recorded") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.stop.request_stop();
+  CHECK_THROWS_AS(t.renew(one), Stopped);
+  CHECK(t.record().failures == 0);
+}

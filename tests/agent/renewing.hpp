@@ -1,0 +1,58 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <acme_agent/agent/renewer.hpp>
+
+#include "support/fake_ca.hpp"
+#include "support/fake_clock.hpp"
+#include "support/quiet_log.hpp"
+#include "support/shown_answers.hpp"
+#include "support/temp_dir.hpp"
+
+namespace acme_agent::test {
+
+/// A renewer over a real state folder and a CA in memory; no broker runs.
+struct Renewing {
+  TempDir folder;
+  FakeClock clock;
+  QuietLog log{clock};
+  FakeCa ca{clock};
+  std::shared_ptr<ShownAnswers> answers = std::make_shared<ShownAnswers>();
+  StateFolder state{folder / "state"};
+  std::stop_source stop;
+  Renewer renewer{state.accounts(), [this](const std::string& name) { return state.certificate(name); }, clock, log};
+
+  Renewing() {
+    state.create();
+    ca.on_validate([this](const Identifier&, const std::string& token) { return answers->visit(token); });
+  }
+
+  Managed managed(const std::string& name = "mydyn.example") {
+    Managed one;
+    one.name = name;
+    one.identifiers = {{Identifier::Type::dns, name}};
+    one.server = ca.directory_url();
+    one.server_name = "the fake";
+    one.key_type = KeyType::ec256;
+    one.target.name = name;
+    one.target.identifiers = one.identifiers;
+    one.target.folder = state.live(name);
+    one.solver = answers;
+    one.connect = [this] { return ca.connect(); };
+    std::filesystem::create_directories(one.target.folder);
+    return one;
+  }
+
+  Outcome renew(const Managed& one, const Wish& wish = {.look = true}) {
+    return renewer.renew(
+        one, wish, [] {}, stop.get_token());
+  }
+
+  Record record(const std::string& name = "mydyn.example") { return state.certificate(name).load_record().record; }
+  std::optional<Held> held(const std::string& name = "mydyn.example") { return state.certificate(name).held(); }
+  std::string serial(const std::string& name = "mydyn.example") { return held(name)->pair.chain.leaf().serial(); }
+};
+
+}  // namespace acme_agent::test
