@@ -21,7 +21,7 @@ ROOMS = {
     "store": (("base", "crypto", "sys"), ("nlohmann",)),
     "challenge": (("base", "crypto", "net", "sys"), ()),
     "broker": (("base", "crypto", "net", "sys"), ()),
-    "agent": (("base", "crypto", "acme", "challenge", "store", "broker"), ()),
+    "agent": (("base", "crypto", "net", "sys", "acme", "challenge", "store", "broker"), ()),
     "control": (("base", "sys"), ("nlohmann",)),
 }
 # The program: every room, wired together.
@@ -196,7 +196,7 @@ def self_test():
         ("src/base/bad.cpp", "\n\n  #  include <acme_agent/crypto/key.hpp>\n", 3),
         ("src/net/bad.cpp", '#include "acme_agent/sys/file.hpp"\n', 1),
         ("src/acme/bad.cpp", "#include <acme_agent/store/state.hpp>\n", 1),
-        ("src/agent/bad.cpp", "#include <acme_agent/net/transport.hpp>\n", 1),
+        ("src/agent/bad.cpp", "#include <acme_agent/config/configuration.hpp>\n", 1),
         ("src/control/bad.cpp", "#include <acme_agent/app/main.hpp>\n", 1),
         ("include/acme_agent/crypto/bad.hpp", "#pragma once\n#include <openssl/evp.h>\n", 2),
         ("src/sys/bad.cpp", "#include <openssl/evp.h>\n", 1),

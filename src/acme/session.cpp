@@ -10,9 +10,8 @@
 namespace acme_agent {
 namespace {
 
-/// How long, and how often, a server may refuse nonces. At 90 % of refusals every request still gets through.
+/// How long a server may refuse nonces.
 constexpr std::chrono::seconds nonce_patience{30};
-constexpr int nonce_tries = 300;
 constexpr std::size_t max_nonce = 512;
 
 bool succeeded(const Response& response) {
@@ -138,7 +137,7 @@ CertificateChain Session::download(const Order& order, const std::stop_token& st
 Response Session::post(const std::string& url, const std::string& payload, const std::string& kid,
                        const std::stop_token& stop) {
   const Duration give_up = clock_.uptime() + nonce_patience;
-  for (int tries = 1;; ++tries) {
+  for (;;) {
     const std::string nonce = take_nonce(stop);
     Response response = transport_.send(
         {Request::Method::post, url, signed_request(account_key_, kid, nonce, url, payload), "application/jose+json"},
@@ -147,7 +146,7 @@ Response Session::post(const std::string& url, const std::string& payload, const
     if (succeeded(response)) return response;
     const ProblemError error = refusal(response, clock_);
     // RFC 8555 6.5: to be tried again with the nonce that the error carries.
-    if (error.problem().type != "badNonce" || tries == nonce_tries || clock_.uptime() >= give_up) throw error;
+    if (error.problem().type != "badNonce" || clock_.uptime() >= give_up) throw error;
   }
 }
 

@@ -38,7 +38,7 @@ Report report_on(const std::string& name, const CertificateSettings* settings, c
   report.folder = settings != nullptr ? cert_dir_of(*settings, state_folder) : state_folder.live(name);
   const CertificateState state = state_folder.certificate(name);
   const std::optional<Held> held = state.held();
-  report.record = state.load_record().record;
+  report.record = state.peek_record();
 
   std::optional<CertificateChain> chain;
   DeploymentTarget target;

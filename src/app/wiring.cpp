@@ -103,7 +103,7 @@ std::shared_ptr<Solver> Wiring::solver_for(const Endpoint& endpoint) {
   std::shared_ptr<Http01Listener>& listener = listeners_[endpoint.text()];
   if (!listener)
     listener =
-        std::make_shared<Http01Listener>(ListenAddress{endpoint.host, endpoint.port}, describe_port_holder, log_);
+        std::make_shared<Http01Listener>(endpoint, describe_port_holder, log_);
   return std::make_shared<Http01Solver>(*listener);
 }
 

@@ -126,9 +126,9 @@ class CommandReloader final : public Reloader {
     std::string domains;
     for (const std::string& domain : deployed.domains) domains += (domains.empty() ? "" : " ") + domain;
     const std::vector<std::string> environment = {
-        "ACME_AGENT_NAME=" + deployed.name,
-        "ACME_AGENT_DOMAINS=" + domains,
-        "ACME_AGENT_CERT_DIR=" + deployed.folder.string(),
+        "CERTIFICATE_NAME=" + deployed.name,
+        "CERTIFICATE_DOMAINS=" + domains,
+        "CERTIFICATE_DIR=" + deployed.folder.string(),
         // What hooks written for certbot look at.
         "RENEWED_DOMAINS=" + domains,
         "RENEWED_LINEAGE=" + deployed.folder.string(),

@@ -98,7 +98,7 @@ struct Http01Listener::State {
   };
   using Tokens = std::multimap<std::string, Token>;  // by request target; an order that is resumed repeats its tokens
 
-  State(ListenAddress where, std::function<std::string(std::uint16_t port)> holder, Log& log_to)
+  State(Endpoint where, std::function<std::string(std::uint16_t port)> holder, Log& log_to)
       : address(std::move(where)), port_holder(std::move(holder)), log(log_to) {}
 
   Tokens::iterator add(const std::string& target, const std::string& key_authorization);
@@ -108,7 +108,7 @@ struct Http01Listener::State {
   std::optional<std::string> find(const std::string& target);
   void count_visit(const std::string& target);
 
-  const ListenAddress address;
+  const Endpoint address;
   const std::function<std::string(std::uint16_t port)> port_holder;
   Log& log;
 
@@ -193,7 +193,7 @@ void Http01Listener::State::count_visit(const std::string& target) {
   visited.notify_all();
 }
 
-Http01Listener::Http01Listener(ListenAddress address, std::function<std::string(std::uint16_t port)> port_holder,
+Http01Listener::Http01Listener(Endpoint address, std::function<std::string(std::uint16_t port)> port_holder,
                                Log& log)
     : state_(std::make_shared<State>(std::move(address), std::move(port_holder), log)) {}
 

@@ -18,7 +18,7 @@ struct FreeAddresses {
 };
 using Addresses = std::unique_ptr<addrinfo, FreeAddresses>;
 
-Addresses addresses_of(const ListenAddress& address) {
+Addresses addresses_of(const Endpoint& address) {
   addrinfo hints{};
   hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
@@ -54,7 +54,7 @@ Socket listening_socket(const addrinfo& where) {
   return socket;
 }
 
-Error cannot_listen(const ListenAddress& address, const addrinfo& where, std::uint16_t port, int cause,
+Error cannot_listen(const Endpoint& address, const addrinfo& where, std::uint16_t port, int cause,
                     const std::function<std::string(std::uint16_t port)>& port_holder) {
   const bool ipv6 = where.ai_family == AF_INET6;
   const std::string place = address.host.empty() ? (ipv6 ? "IPv6 port " : "IPv4 port ") + std::to_string(port)
@@ -82,7 +82,7 @@ Error cannot_listen(const ListenAddress& address, const addrinfo& where, std::ui
 
 }  // namespace
 
-std::vector<Socket> listen_at(const ListenAddress& address,
+std::vector<Socket> listen_at(const Endpoint& address,
                               const std::function<std::string(std::uint16_t port)>& port_holder) {
   const Addresses addresses = addresses_of(address);
   std::vector<Socket> sockets;

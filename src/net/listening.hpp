@@ -13,7 +13,7 @@ namespace acme_agent {
 
 /// Non-blocking sockets that listen at `address`, one for each address family of this machine. They share their port
 /// with nobody. Throws Error as Http01Listener::publish does.
-std::vector<Socket> listen_at(const ListenAddress& address,
+std::vector<Socket> listen_at(const Endpoint& address,
                               const std::function<std::string(std::uint16_t port)>& port_holder);
 
 /// The port that a socket is bound to.

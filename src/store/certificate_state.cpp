@@ -65,6 +65,14 @@ CertificateState::Loaded CertificateState::load_record() const {
   }
 }
 
+Record CertificateState::peek_record() const {
+  try {
+    return read_document<Record>(folder_ / "record.json").value_or(Record{});
+  } catch (const Damaged&) {
+    return {};
+  }
+}
+
 void CertificateState::save_record(const Record& record) const {
   const std::filesystem::path path = folder_ / "record.json";
   const std::string text = to_json(record);

@@ -189,13 +189,6 @@ TEST_CASE("a server that refuses every nonce is given up after 30 seconds") {
   CHECK(t.clock.uptime() - before <= 33s);
 }
 
-TEST_CASE("a server that refuses every nonce at once is not asked without end") {
-  Talk t;
-  t.ca.reject_nonces(100);
-  CHECK_THROWS_AS(t.session.new_account("", never), ProblemError);
-  CHECK(t.ca.count("/new-account") == 300);
-}
-
 TEST_CASE("a nonce that is none is left aside, and another one asked for") {
   Talk t;
   const Order order = t.new_order();

@@ -96,7 +96,7 @@ std::string get(const std::string& token) {
 }
 
 struct Listening {
-  explicit Listening(ListenAddress address = {"127.0.0.1", 0}) : listener(std::move(address), who_holds(), log) {}
+  explicit Listening(Endpoint address = {"127.0.0.1", 0}) : listener(std::move(address), who_holds(), log) {}
 
   static std::function<std::string(std::uint16_t)> who_holds() {
     return [](std::uint16_t) { return std::string("nginx (pid 812)"); };

@@ -182,6 +182,13 @@ TEST_CASE("a damaged record starts afresh, says so, and is kept aside") {
   }
 }
 
+TEST_CASE("peeking at a damaged record finds an empty one and leaves it where it is") {
+  RecordOnDisk t;
+  put(t.file, "{");
+  CHECK(t.state.peek_record().failures == 0);
+  CHECK((content_of(t.file) == "{"));
+}
+
 TEST_CASE("the sentence about a damaged record says what is wrong") {
   RecordOnDisk t;
   put(t.file, R"({"failures": "three"})");

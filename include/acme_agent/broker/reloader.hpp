@@ -13,9 +13,9 @@ namespace acme_agent {
 
 /// What a reload is about; hooks get it as environment variables.
 struct Deployed {
-  std::string name;                  ///< ACME_AGENT_NAME
-  std::vector<std::string> domains;  ///< ACME_AGENT_DOMAINS, separated by spaces
-  std::filesystem::path folder;      ///< ACME_AGENT_CERT_DIR: the broker's folder
+  std::string name;                  ///< CERTIFICATE_NAME
+  std::vector<std::string> domains;  ///< CERTIFICATE_DOMAINS, separated by spaces
+  std::filesystem::path folder;      ///< CERTIFICATE_DIR: the broker's folder
 };
 
 /// One way to make a broker read its files again.

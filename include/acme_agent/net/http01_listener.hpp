@@ -7,17 +7,10 @@
 #include <string>
 
 #include <acme_agent/base/clock.hpp>
+#include <acme_agent/base/endpoint.hpp>
 #include <acme_agent/base/log.hpp>
 
 namespace acme_agent {
-
-/// `[ADDRESS:]PORT` of a listener.
-struct ListenAddress {
-  std::string host;  ///< Numeric; empty: every address, IPv6 and IPv4.
-  std::uint16_t port = 0;
-
-  bool operator==(const ListenAddress&) const = default;
-};
 
 /// Answers HTTP-01 (RFC 8555 8.3) with an embedded server that exists only while something is pending: it binds with
 /// the first Answer and lets go of the port with the last. GET and HEAD of exactly a pending token get its key
@@ -27,7 +20,7 @@ struct ListenAddress {
 class Http01Listener {
  public:
   /// `port_holder` names who holds a taken port, for the error message; empty text if unknown.
-  Http01Listener(ListenAddress address, std::function<std::string(std::uint16_t port)> port_holder, Log& log);
+  Http01Listener(Endpoint address, std::function<std::string(std::uint16_t port)> port_holder, Log& log);
   ~Http01Listener();
 
   /// One pending token; taken down with its destruction. May outlive the listener, but not its Log.

@@ -109,6 +109,8 @@ class CertificateState {
     std::string damaged;  ///< What was wrong, one sentence; empty if nothing.
   };
   Loaded load_record() const;
+  /// The same without touching anything, for who does not hold the lock; a damaged one is an empty one.
+  Record peek_record() const;
   /// Only if it differs from what is stored.
   void save_record(const Record& record) const;
 
