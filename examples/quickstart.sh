@@ -156,7 +156,7 @@ leaf -noout -subject -issuer -serial -enddate | sed 's/^/        /'
 [ "$first" != "$placeholder" ] || die "the placeholder is still served"
 grep -q 'Reloading config' "$work/mosquitto.log" || die "Mosquitto was not reloaded"
 say "reload:       Mosquitto says: $(grep -m 1 -o 'Reloading config.*' "$work/mosquitto.log")"
-wait_until 10 "the agent being content" "$agent" status --state-dir "$work/state" "${options[@]}"
+wait_until 10 "the agent being content" "$agent" status "${options[@]}"
 "$agent" status "${options[@]}" | sed 's/^/        /'
 
 title "A device subscribes over TLS, checking the certificate, and gets a message"

@@ -61,6 +61,11 @@ std::string option_of_variable(std::string_view variable) {
   return name;
 }
 
+/// `status` reads the state folder, and `renew` may ask a running agent: both do without a certificate of ours.
+bool needs_certificate(const CommandLine& command_line) {
+  return command_line.command != "status" && command_line.command != "renew";
+}
+
 Layer environment_layer(const Environment& environment, Complaints& complaints) {
   Layer layer;
   for (const auto& [variable, value] : environment.variables) {
@@ -247,11 +252,12 @@ Configuration load_configuration(const CommandLine& command_line, const Environm
     CertificateSettings certificate = defaults;
     lay_over(from_environment, certificate, complaints);
     lay_over(from_command_line, certificate, complaints);
-    if (certificate.identifiers.empty() && complaints.none()) {
+    if (!certificate.identifiers.empty()) {
+      certificates.add(std::move(certificate), "--domain");
+    } else if (complaints.none() && needs_certificate(command_line)) {
       complaints.add("no certificate to look after: give --domain NAME, or write a section [NAME] into " +
                      printable(file.string()));
     }
-    certificates.add(std::move(certificate), "--domain");
   } else {
     for (const Section& section : sections) {
       CertificateSettings certificate = defaults;

@@ -144,6 +144,12 @@ TEST_CASE("without a certificate there is nothing to do, and the complaint says 
   CHECK(Environment().default_config == "/etc/acme-agent/acme-agent.conf");
 }
 
+TEST_CASE("a running agent can be asked without telling what it knows already") {
+  Loading t;
+  CHECK(t.load({"status"}).certificates.empty());
+  CHECK(t.load({"renew", "a.example", "--force"}).certificates.empty());
+}
+
 TEST_CASE("every command uses the same configuration") {
   Loading t;
   t.file("[a.example]\n");
