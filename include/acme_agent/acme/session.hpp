@@ -16,7 +16,7 @@ namespace acme_agent {
 
 /// RFC 8555 spoken for one account on one server: one method for each request, no waiting and no policy. The directory
 /// is fetched with the first request; nonces come from every response; a badNonce is answered with the nonce of the
-/// error, again and again for 30 s and 300 times at most (RFC 8555 6.5). For one thread at a time.
+/// error, again and again for 30 s at most (RFC 8555 6.5). For one thread at a time.
 ///
 /// Every method throws ProblemError for a status that is no success (of an empty type if no problem document came with
 /// it), Error for an answer that is none of RFC 8555's (retry), and what the transport throws. What the server sends is
