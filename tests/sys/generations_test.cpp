@@ -79,6 +79,24 @@ std::set<std::string> inside(const fs::path& folder) {
   return found;
 }
 
+/// `to` becomes what `from` is. A file that nobody may read yet has no content yet either.
+void copy_folder(const fs::path& from, const fs::path& to) {
+  fs::remove_all(to);
+  fs::create_directory(to);
+  for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
+    const fs::path copy = to / entry.path().filename();
+    if (entry.is_symlink()) {
+      fs::copy_symlink(entry.path(), copy);
+    } else if (entry.is_directory()) {
+      copy_folder(entry.path(), copy);
+    } else if (::access(entry.path().c_str(), R_OK) == 0) {
+      fs::copy_file(entry.path(), copy);
+    } else {
+      create_file(copy, "", {.uid = {}, .gid = {}, .mode = 0});
+    }
+  }
+}
+
 /// All that a crash would leave in the folder, as text.
 std::string fingerprint(const fs::path& folder) {
   std::set<std::string> lines;
@@ -148,9 +166,7 @@ void survives_every_crash(const std::function<void(GenerationFolder&)>& before,
                          }
 
                          GenerationFolder crashed(temp / "crashed");
-                         fs::remove_all(crashed.path());
-                         fs::copy(folder.path(), crashed.path(),
-                                  fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+                         copy_folder(folder.path(), crashed.path());
                          install(crashed, "next");
                          CHECK(whole_set(crashed.path()) == "next");
                          std::size_t generations = 0;
@@ -373,6 +389,27 @@ TEST_CASE("a discarded generation is gone, but never one that is needed") {
   folder.discard(temp / "..2");
   folder.discard(temp.path());
   CHECK(inside(temp.path()) == std::set<std::string>{"..1", "..2", "..data", "..previous"});
+}
+
+TEST_CASE("half a generation on its way out does not stop the next one from going") {
+  const test::TempDir temp;
+  GenerationFolder folder(temp.path());
+  const fs::path prepared = folder.prepare(files("one"), shared);
+  fs::create_directory(temp / "..1.new");
+  write_plain(temp / "..1.new" / "cert.pem", "half");
+  folder.discard(prepared);
+  CHECK(inside(temp.path()).empty());
+}
+
+TEST_CASE("preparing does not remove what a roll-back left as the one before") {
+  const test::TempDir temp;
+  GenerationFolder folder(temp.path());
+  install(folder, "one");
+  install(folder, "two");
+  folder.activate(temp / "..1");
+  folder.prepare(files("three"), shared);
+  CHECK(folder.previous() == temp / "..2");
+  CHECK(read_plain(temp / "..2" / "cert.pem") == "two cert.pem");
 }
 
 TEST_CASE("what crashes left behind goes at the next preparation") {
