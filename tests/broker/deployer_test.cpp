@@ -381,6 +381,22 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("a broker that cannot read what lies there since long is not told to try") {
+  Deploying t;
+  const CertifiedKey held = t.deployed_before(rsa_key());
+  t.broker.stop();
+  Process& broker = t.processes.running.front();
+  broker.uid += 4711;
+  broker.gid += 4711;
+  broker.groups.clear();
+  broker.reads_everything = false;
+  t.target.owner_given = true;
+  const Deployment deployment = t.deploy(held);
+  CHECK(deployment.state == State::failed);
+  CHECK(says(deployment, "mosquitto (pid 812) cannot read"));
+  CHECK(t.processes.signals.empty());
+}
+
 TEST_CASE("another mode or owner than the files have is given to them") {
   Deploying t;
   const CertifiedKey held = t.deployed_before(rsa_key());
@@ -502,13 +518,13 @@ TEST_CASE("what the operator's server issued replaces the pair of another author
   CHECK(t.lies(held));
 }
 
-TEST_CASE("an expired held pair never replaces one that is in date") {
+TEST_CASE("an expired held pair never replaces one that is in date, of whatever authority and age") {
   Deploying t;
-  const TestCa other;
-  const CertifiedKey good = t.pair(rsa_key(), 30 * day, 90 * day, other);
+  CertifiedKey good = t.pair(rsa_key(), 300 * day, 400 * day);
+  good.chain = CertificateChain({good.chain.leaf()});  // ends at another name
   t.put_as_certbot(good);
   CHECK(t.deploy(t.pair(rsa_key(), 91 * day)).state == State::done);
-  CHECK(t.lies(good));
+  CHECK(Deployer::deployed(t.target)->chain == good.chain);
 }
 
 TEST_CASE("without reload and probe the work is done with the switch") {
@@ -791,6 +807,17 @@ TEST_CASE("a broker that still serves a good certificate is not told about a pla
   }
 }
 
+TEST_CASE("a placeholder of another kind of key than the served one waits for a restart without a signal") {
+  Deploying t;
+  REQUIRE(t.place(ec_key()).has_value());
+  t.processes.signals.clear();
+  t.broker.load();
+  const std::optional<Deployment> placed = t.place(rsa_key());
+  REQUIRE(placed.has_value());
+  CHECK(placed->switched);
+  CHECK(t.processes.signals.empty());
+}
+
 TEST_CASE("a key that cannot be read is no reason to put a placeholder over it") {
   Deploying t;
   t.put_as_certbot(t.pair(rsa_key()));
@@ -805,10 +832,22 @@ TEST_CASE("a key that cannot be read is no reason to put a placeholder over it")
   CHECK_THROWS_AS(Deployer::deployed(t.target), Error);
 }
 
-TEST_CASE("a wildcard is looked at by a name that it covers") {
+TEST_CASE("a broker hears the first domain, and for a wildcard a name that it covers") {
   Deploying t;
-  t.target.identifiers = {{Identifier::Type::dns, "*.home.example"}};
-  CHECK(t.deploy(t.pair(rsa_key())).state == State::done);
+  SUBCASE("name") {
+    CHECK(t.deploy(t.pair(rsa_key())).state == State::done);
+    CHECK(t.broker.server_name() == "mqtt.example");
+  }
+  SUBCASE("wildcard") {
+    t.target.identifiers = {{Identifier::Type::dns, "*.home.example"}};
+    CHECK(t.deploy(t.pair(rsa_key())).state == State::done);
+    CHECK(t.broker.server_name() == "mqtt.home.example");
+  }
+  SUBCASE("address") {
+    t.target.identifiers = {{Identifier::Type::ip, "192.0.2.1"}};
+    CHECK(t.deploy(t.pair(rsa_key())).state == State::done);
+    CHECK(t.broker.server_name().empty());
+  }
 }
 
 }  // namespace

@@ -77,6 +77,11 @@ class FakeBroker {
   /// After this many more connections the files are read by themselves.
   void load_after(int connections) { load_at_ = connections_ + connections; }
   int connections() const { return connections_; }
+  /// What the last client called us.
+  std::string server_name() {
+    const std::lock_guard lock(mutex_);
+    return server_name_;
+  }
 
  private:
   void serve() {
@@ -100,11 +105,14 @@ class FakeBroker {
     const std::unique_ptr<SSL, decltype(&SSL_free)> ssl(SSL_new(context_.get()), SSL_free);
     SSL_set_fd(ssl.get(), connection);
     if (SSL_accept(ssl.get()) == 1) SSL_shutdown(ssl.get());
+    const char* const name = SSL_get_servername(ssl.get(), TLSEXT_NAMETYPE_host_name);
+    server_name_ = name == nullptr ? "" : name;
   }
 
   const std::filesystem::path folder_;
   std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context_;
   std::mutex mutex_;
+  std::string server_name_;
   int listener_ = -1;
   std::uint16_t port_ = 0;
   std::atomic<Mood> mood_ = Mood::serving;

@@ -262,9 +262,8 @@ TEST_CASE("the pair before comes back to Mosquitto when its handshakes break wit
   t.start();
   MqttClient client(t.port);
   // The first time the hook spoils the key that was just deployed.
-  const std::string hook = "test -e " + (t.dir / "once").string() +
-                           " || : >\"$ACME_AGENT_CERT_DIR/privkey.pem\"; touch " + (t.dir / "once").string() +
-                           "; kill -HUP " + std::to_string(t.broker.pid());
+  const std::string hook = "test -e " + (t.dir / "once").string() + " || : >\"$CERTIFICATE_DIR/privkey.pem\"; touch " +
+                           (t.dir / "once").string() + "; kill -HUP " + std::to_string(t.broker.pid());
   t.target.reloaders = {reload_command({"sh", "-c", hook}, 10s, t.processes)};
   t.target.probe_timeout = 1s;
   const Deployment deployment = t.deploy(t.pair(other_rsa_key()));

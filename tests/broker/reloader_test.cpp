@@ -138,8 +138,8 @@ TEST_CASE("a hook gets its words unsplit, and learns what it is about as from ce
   CHECK(processes.runs[0].argv == std::vector<std::string>{"/usr/bin/hook", "two words", "$HOME"});
   CHECK(processes.runs[0].timeout == 30s);
   CHECK(processes.runs[0].environment ==
-        std::vector<std::string>{"ACME_AGENT_NAME=mqtt.example", "ACME_AGENT_DOMAINS=mqtt.example b.example",
-                                 "ACME_AGENT_CERT_DIR=/srv/certs", "RENEWED_DOMAINS=mqtt.example b.example",
+        std::vector<std::string>{"CERTIFICATE_NAME=mqtt.example", "CERTIFICATE_DOMAINS=mqtt.example b.example",
+                                 "CERTIFICATE_DIR=/srv/certs", "RENEWED_DOMAINS=mqtt.example b.example",
                                  "RENEWED_LINEAGE=/srv/certs"});
 }
 
@@ -178,7 +178,7 @@ TEST_CASE("a hook that does not exist is for the operator, by name") {
 TEST_CASE("a real hook's environment and output arrive") {
   const SystemProcesses processes;
   const Error error =
-      error_of(*reload_command({"sh", "-c", "echo $ACME_AGENT_NAME for $RENEWED_DOMAINS; exit 3"}, 30s, processes));
+      error_of(*reload_command({"sh", "-c", "echo $CERTIFICATE_NAME for $RENEWED_DOMAINS; exit 3"}, 30s, processes));
   CHECK(says(error, "exit code 3"));
   CHECK(says(error, "mqtt.example for mqtt.example b.example"));
 }
