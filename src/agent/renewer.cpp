@@ -49,14 +49,18 @@ std::string inputs_of(const Managed& managed) {
 
 Due next_order(const Managed& managed, const std::optional<Held>& held, const Record& record, TimePoint now) {
   Due due{now, Reason::missing};
-  if (held)
-    due = as_wanted(managed, *held)
-              ? Due{plan_renewal(held->pair.chain.leaf().validity(), spread_of(managed.name)), Reason::lifetime}
-              : Due{now, Reason::changed};
+  if (held && !as_wanted(managed, *held)) due.reason = Reason::changed;
+  if (held && as_wanted(managed, *held)) {
+    const Validity validity = held->pair.chain.leaf().validity();
+    due = {plan_renewal(validity, spread_of(managed.name)), Reason::lifetime};
+    // A short-lived certificate that was set back by more than its share would be due again as soon as it is issued.
+    if (record.last_attempt && *record.last_attempt <= now)
+      due.when = std::max(due.when, *record.last_attempt + (validity.not_after - *record.last_attempt) / 3);
+  }
   if (record.inputs != inputs_of(managed)) return due;
   // A wait that lies further ahead than any of ours was written by a clock that was wrong.
   const bool ours = record.failures > 0 && record.next_attempt && *record.next_attempt <= now + longest_wait;
-  if (ours && *record.next_attempt > due.when) due = {*record.next_attempt, Reason::retry};
+  if (ours) due = {*record.next_attempt, Reason::retry};  // also where only a forced renewal was due
   if (record.not_before && *record.not_before > due.when) due = {*record.not_before, Reason::retry};
   return due;
 }
@@ -157,10 +161,8 @@ struct Renewer::Attempt {
     outcome.good = usable(held, now()) && as_wanted(managed, *held) && record.failures == 0 && due.when > now();
     outcome.served = held && record.deploy.ok;
     outcome.problem = !record.last_error.empty() ? record.last_error : record.deploy.last_error;
-    if (record.failures == 0) {
-      record.next_attempt = due.when;
-      record.reason = due.reason;
-    }
+    if (record.failures == 0) record.next_attempt = due.when;
+    record.reason = due.reason;
     outcome.next = std::max(due.when, now());
     if (held) outcome.next = std::min(outcome.next, record.deploy.next_attempt.value_or(now() + look_every));
     return outcome;

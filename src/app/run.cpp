@@ -89,7 +89,9 @@ int run_daemon(Wiring& wiring, const Configuration& configuration, const Command
       return;
     }
     try {
-      agent.replace(wiring.manage(load_configuration(command_line, environment)));
+      const Configuration changed = load_configuration(command_line, environment);
+      check_machine(changed);
+      agent.replace(wiring.manage(changed));
       wiring.log().info("the configuration was read again");
     } catch (const Error& error) {
       wiring.log().error("the configuration stays as it was: " + error.message());
@@ -129,6 +131,7 @@ void refuse_empty(const Configuration& configuration) {
 int run(const CommandLine& command_line, const Environment& environment) {
   const Configuration configuration = load_configuration(command_line, environment);
   refuse_empty(configuration);
+  check_machine(configuration);
   block_signals();
   Wiring wiring(configuration);
   if (!command_line.once) return run_daemon(wiring, configuration, command_line, environment);
@@ -157,6 +160,7 @@ int renew(const CommandLine& command_line, const Environment& environment) {
                                           ", and the configuration has no certificate named '" + name + "'" +
                                           (known.empty() ? "" : " (it has " + join(known) + ")") +
                                           ": start the agent, or give the options that it is started with");
+  check_machine(configuration);
   block_signals();
   Wiring wiring(configuration);
   return run_for_now(wiring, configuration, {.look = true, .now = true, .force = command_line.force});
@@ -165,8 +169,7 @@ int renew(const CommandLine& command_line, const Environment& environment) {
 int check(const CommandLine& command_line, const Environment& environment) {
   const Configuration configuration = load_configuration(command_line, environment);
   refuse_empty(configuration);
-  for (const CertificateSettings& settings : configuration.certificates)
-    if (!settings.owner.empty()) parse_owner(settings.owner, settings.mode);
+  check_machine(configuration);
   std::cout << "the configuration is good: " << configuration.certificates.size() << " certificate"
             << (configuration.certificates.size() == 1 ? "" : "s") << "\n";
   return exit_ok;

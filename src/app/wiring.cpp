@@ -34,6 +34,13 @@ AlreadyRunning::AlreadyRunning(const std::filesystem::path& folder, FileLock::Ho
     : Error(Remedy::retry, "another acme-agent" + pid_text(holder) + " works on " + folder.string() +
                                ": ask it with 'acme-agent renew NAME', or stop it first") {}
 
+void check_machine(const Configuration& configuration) {
+  for (const CertificateSettings& settings : configuration.certificates) {
+    if (!settings.owner.empty()) parse_owner(settings.owner, settings.mode);
+    if (settings.ca_bundle) check_ca_bundle(*settings.ca_bundle);
+  }
+}
+
 std::filesystem::path cert_dir_of(const CertificateSettings& settings, const StateFolder& state) {
   return settings.cert_dir.value_or(state.live(settings.name));
 }
@@ -66,7 +73,6 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   managed.placeholder = settings.placeholder;
   managed.solver = solver_for(settings.http_listen);
 
-  if (settings.ca_bundle) check_ca_bundle(*settings.ca_bundle);
   const CurlTransport::Options options{std::string("acme-agent/") + ACME_AGENT_VERSION, settings.ca_bundle};
   managed.connect = [options] { return std::make_unique<CurlTransport>(options); };
 
@@ -101,9 +107,7 @@ std::shared_ptr<Reloader> Wiring::reloader_for(const ReloadRule& rule) {
 
 std::shared_ptr<Solver> Wiring::solver_for(const Endpoint& endpoint) {
   std::shared_ptr<Http01Listener>& listener = listeners_[endpoint.text()];
-  if (!listener)
-    listener =
-        std::make_shared<Http01Listener>(endpoint, describe_port_holder, log_);
+  if (!listener) listener = std::make_shared<Http01Listener>(endpoint, describe_port_holder, log_);
   return std::make_shared<Http01Solver>(*listener);
 }
 

@@ -29,7 +29,7 @@ class Wiring {
   explicit Wiring(const Configuration& configuration);
 
   /// What the configuration wants looked after; safe to call again with a new one. Throws Error (ask_operator) for
-  /// what is wrong with the machine rather than with the text: owners, folders, bundles, files of a newer version.
+  /// what is wrong with the machine rather than with the text: folders, files of a newer version.
   std::vector<Managed> manage(const Configuration& configuration);
 
   Clock& clock() { return clock_; }
@@ -53,6 +53,10 @@ class Wiring {
   std::map<std::string, std::shared_ptr<Http01Listener>> listeners_;
   Renewer renewer_;
 };
+
+/// Throws Error (ask_operator) for owners and bundles that this machine does not have. Nothing is touched: these are
+/// told before anything is done.
+void check_machine(const Configuration& configuration);
 
 /// Where the broker finds the files of this certificate.
 std::filesystem::path cert_dir_of(const CertificateSettings& settings, const StateFolder& state);

@@ -156,6 +156,22 @@ TEST_CASE("'renew' overrules our own wait but not the server's") {
   CHECK(u.renew(other).exit_code() == 0);
 }
 
+TEST_CASE("a forced renewal that fails is tried again by the ladder, not in years when the next one is due") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  const std::string good = t.serial();
+  t.ca.wrong_key();
+  CHECK(t.renew(one, {.force = true}).exit_code() == 1);
+  CHECK(t.record().reason == Reason::retry);
+  t.ca.wrong_key(false);
+  CHECK(t.renew(one).exit_code() == 1);
+  CHECK(t.serial() == good);
+  t.clock.advance(2min);
+  CHECK(t.renew(one).exit_code() == 0);
+  CHECK(t.serial() != good);
+}
+
 TEST_CASE("other inputs start afresh") {
   Renewing t;
   Managed one = t.managed();
@@ -252,6 +268,17 @@ TEST_CASE("certificates that live for seconds are renewed at half their life") {
     t.clock.set(outcome.next);
   }
   CHECK(t.ca.orders_created() >= 99);
+}
+
+TEST_CASE("a certificate that was set back by more than its share of life is not ordered again and again") {
+  Renewing t;
+  t.ca.certificate_lifetime(90min);
+  t.ca.backdate(1h);
+  const Managed one = t.managed();
+  const Outcome outcome = t.renew(one);
+  CHECK(outcome.exit_code() == 0);
+  CHECK(outcome.next >= t.clock.now() + 9min);
+  CHECK(outcome.next < t.clock.now() + 30min);
 }
 
 TEST_CASE("servable is told although the server cannot be reached") {

@@ -274,20 +274,31 @@ class Status(ServedCase):
 
 
 class Restart(Case):
-    def test_an_order_is_picked_up_after_a_crash_and_not_made_again(self):
-        ca = self.pebble(nosleep=False, sleep_seconds=4, always_valid=True, authz_reuse=0)
+    def crash(self, ca, moment):
+        """An agent that is killed once the server has seen `moment`, and the run after it."""
         me = self.agent(ca)
         daemon = me.start()
-        self.eventually(lambda: ca.count("POST /chalZ/"), 20, "the challenge being answered")
-        self.assertTrue(any((me.certificate_state / "pending").iterdir()))
+        self.eventually(lambda: ca.count(moment), 20, moment)
         daemon.send(signal.SIGKILL)
         daemon.wait()
         self.assertEqual(ca.orders(), 1)
         code, output = me.once()
         self.assertEqual(code, 0, output)
-        self.assertEqual(ca.orders(), 1, "another order was made")
-        self.assertEqual(ca.count("POST /sign-me-up"), 1, "another account was made")
         self.assertEqual(me.status()["state"], "valid")
+        self.assertEqual(ca.count("POST /sign-me-up"), 1, "another account was made")
+        return me
+
+    def test_an_order_that_was_finalized_before_a_crash_is_picked_up_and_not_made_again(self):
+        ca = self.pebble(version="newest", retry_after=5)  # five seconds between finalize and certificate
+        me = self.crash(ca, "POST /finalize-order/")
+        self.assertEqual(ca.orders(), 1, "another order was made")
+        self.assertEqual(ca.count("POST /finalize-order/"), 1)
+        self.assertEqual(me.leaf(), me.held_leaf())
+
+    def test_a_crash_while_the_server_validates_costs_an_order_at_most(self):
+        ca = self.pebble(nosleep=False, sleep_seconds=4, always_valid=True, authz_reuse=0)
+        self.crash(ca, "POST /chalZ/")
+        self.assertLessEqual(ca.orders(), 2)
 
     def test_a_crash_at_any_moment_of_a_renewal_leaves_whole_pairs(self):
         ca = self.pebble(authz_reuse=0)

@@ -458,7 +458,7 @@ class OwnersAndWays(ServedCase):
     def test_a_command_gets_to_know_what_was_deployed_and_sees_no_shell(self):
         self.serve()
         hook = self.folder / "reload it"
-        hook.write_text('#!/bin/sh\n{ echo "$1"; echo "$ACME_AGENT_NAME $ACME_AGENT_DOMAINS $ACME_AGENT_CERT_DIR"; } > "$2"\n'
+        hook.write_text('#!/bin/sh\n{ echo "$1"; echo "$CERTIFICATE_NAME $CERTIFICATE_DOMAINS $CERTIFICATE_DIR"; } > "$2"\n'
                         f'kill -HUP "$(cat {self.mqtt.pidfile})"\n')
         hook.chmod(0o755)
         code, output = self.me.renew("--force", reload=f"command:'{hook}' $HOME;true {self.folder}/told")

@@ -91,7 +91,7 @@ class Issuing:
     def test_several_names_stand_in_one_certificate(self):
         ca, me = self.one()
         names = ["mydyn.example", "mqtt.mydyn.example", "xn--mller-kva.example"]
-        code, output = me.once(domain=["mydyn.example,mqtt.mydyn.example", "müller.example"])
+        code, output = me.once(domain=["mydyn.example,mqtt.mydyn.example", "xn--mller-kva.example"])
         self.assertEqual(code, 0, output)
         self.check_files(ca, me, names)
 

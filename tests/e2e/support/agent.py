@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import socket
 
 from support import programs, tls
 
@@ -56,11 +57,18 @@ class Agent:
         return self.run("renew", self.name, *words, **more)
 
     def start(self, *words, log=None, **changes):
-        """The daemon."""
+        """The daemon, ready to be talked to; with words, that command in the background."""
         self._starts += 1
-        return self.case.program(log or f"agent-{self._starts}",
-                                 [self.case.agent_path, *words, *self.arguments(**changes)], env=agent_environment(),
-                                 user=self.user)
+        program = self.case.program(log or f"agent-{self._starts}",
+                                    [self.case.agent_path, *words, *self.arguments(**changes)], env=agent_environment(),
+                                    user=self.user)
+        if not words:
+            programs.eventually(lambda: self.is_running() or not program.running, 20, "the agent's control socket")
+        return program
+
+    def is_running(self):
+        with socket.socket(socket.AF_UNIX) as control:
+            return control.connect_ex(str(self.state / "control.sock")) == 0
 
     def status(self):
         code, output = programs.run([self.case.agent_path, "status", "--json", *self.arguments()], user=self.user,

@@ -22,8 +22,10 @@ def executable(version):
 
 class Pebble:
     def __init__(self, case, version="debian", http_port=None, lifetime=None, nosleep=True, nonce_reject=0,
-                 authz_reuse=50, ipv6="", always_valid=False, sleep_seconds=None):
-        """`lifetime` of certificates in seconds; `sleep_seconds` the longest wait before a validation."""
+                 authz_reuse=50, ipv6="", always_valid=False, sleep_seconds=None,
+                 retry_after=None):
+        """`lifetime` of certificates in seconds; `sleep_seconds` the longest wait before a validation; `retry_after` the
+        seconds that the newest one takes for an order."""
         self.case = case
         self.version = version
         self.http_port = http_port or programs.free_port()
@@ -39,6 +41,8 @@ class Pebble:
         if lifetime:
             settings["certificateValidityPeriod"] = lifetime
             settings["profiles"] = {"default": {"description": "the default", "validityPeriod": lifetime}}
+        if retry_after:
+            settings["retryAfter"] = {"authz": 1, "order": retry_after}
         self.config = case.folder / "pebble.json"
         self.config.write_text(json.dumps({"pebble": settings}))
         self.env = programs.environment(PEBBLE_WFE_NONCEREJECT=nonce_reject, PEBBLE_AUTHZREUSE=authz_reuse)
