@@ -192,7 +192,7 @@ TEST_CASE("a full disk keeps the old file and says how to mend it") {
     return content_of(folder / "a") == "new" ? "" : "the next write failed";
   });
   if (failure == "skip") {
-    MESSAGE("skipped: needs the right to mount");
+    MESSAGE("skipped: no-mount");
     return;
   }
   CHECK(failure == "");
@@ -208,7 +208,7 @@ TEST_CASE("a read-only file system is the operator's business") {
     return error.remedy() == Remedy::ask_operator && contains(error.message(), "read-only") ? "" : error.message();
   });
   if (failure == "skip") {
-    MESSAGE("skipped: needs the right to mount");
+    MESSAGE("skipped: no-mount");
     return;
   }
   CHECK(failure == "");

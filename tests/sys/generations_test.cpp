@@ -530,7 +530,7 @@ TEST_CASE("a full disk leaves the current generation and nothing half-made") {
     return whole_set(temp.path()) == "two" ? "" : "the next one failed";
   });
   if (failure == "skip") {
-    MESSAGE("skipped: needs the right to mount");
+    MESSAGE("skipped: no-mount");
     return;
   }
   CHECK(failure == "");

@@ -104,7 +104,7 @@ TEST_CASE("a process in another mount namespace sees other paths") {
   const test::TempDir folder;
   const std::string failure = test::in_child([]() -> std::string { return ::unshare(CLONE_NEWNS) == 0 ? "" : "skip"; });
   if (failure == "skip") {
-    MESSAGE("skipped: needs the right to make namespaces");
+    MESSAGE("skipped: no-namespaces");
     return;
   }
   const test::Child child([] { ::unshare(CLONE_NEWNS); });
