@@ -314,7 +314,7 @@ TEST_CASE("every listener and every address of Mosquitto is looked at") {
   const std::uint16_t second = free_port();
   std::string both = t.listener() + t.listener();
   const std::size_t at = both.rfind(std::to_string(t.port.port) + " 127.0.0.1");
-  both.replace(at, std::to_string(t.port.port).size() + 10, std::to_string(second) + " localhost");
+  both.replace(at, std::to_string(t.port.port).size() + 10, std::to_string(second) + " 127.0.0.1");
   t.broker.start(both);
   t.target.probes = {t.port, {"localhost", second}};
   const Deployment deployment = t.deploy(t.pair(other_rsa_key()));

@@ -1,8 +1,9 @@
 #!/bin/sh
 # newest-debian.sh FOLDER PACKAGE...: unpacks the newest version of Debian packages (unstable) below FOLDER. They come from
-# the mirror that this machine's apt uses, their signatures are checked, and the system's own packages stay as they are.
+# the mirror that this machine's apt uses (which may be behind: it is for tests), their signatures are checked, and the
+# system's own packages stay as they are.
 set -eu
-[ $# -ge 2 ] || { sed -n 2,3p "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n 2,4p "$0" >&2; exit 2; }
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 shift
@@ -15,7 +16,7 @@ echo "deb $mirror sid main" >"$folder/apt/sources.list"
 unstable() {
   apt-get -qq -o Dir::Etc::sourcelist="$folder/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null \
     -o Dir::State::Lists="$folder/apt/lists" -o Dir::Cache="$folder/apt/cache" -o APT::Sandbox::User="$(id -un)" \
-    -o Acquire::Languages=none -o Acquire::Retries=1 -o Acquire::http::Timeout=20 "$@"
+    -o Acquire::Check-Valid-Until=false -o Acquire::Languages=none -o Acquire::Retries=1 -o Acquire::http::Timeout=20 "$@"
 }
 
 unstable update

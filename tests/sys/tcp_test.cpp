@@ -58,10 +58,6 @@ Duration uptime() {
   return SystemClock().uptime();
 }
 
-bool contains(const std::vector<std::string>& all, const std::string& one) {
-  return std::find(all.begin(), all.end(), one) != all.end();
-}
-
 }  // namespace
 
 TEST_CASE("a connection to a listener stands, over IPv4 and IPv6") {
@@ -115,11 +111,8 @@ TEST_CASE("a numeric address resolves to itself, once, in canonical text") {
   CHECK(resolve("2001:DB8::0:1", 10s, {}) == std::vector<std::string>{"2001:db8::1"});
 }
 
-TEST_CASE("localhost resolves to the loopback address, each address once") {
-  std::vector<std::string> addresses = resolve("localhost", 10s, {});
-  CHECK(contains(addresses, "127.0.0.1"));
-  std::sort(addresses.begin(), addresses.end());
-  CHECK(std::adjacent_find(addresses.begin(), addresses.end()) == addresses.end());
+TEST_CASE("localhost is this machine on both families, whatever the resolver says") {
+  CHECK(resolve("localhost", 10s, {}) == std::vector<std::string>{"127.0.0.1", "::1"});
 }
 
 TEST_CASE("a host that does not exist is an error that may pass, naming it") {

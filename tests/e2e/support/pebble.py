@@ -71,7 +71,7 @@ class Pebble:
 
     def fetch(self, path):
         context = ssl.create_default_context(cafile=str(self.ca_bundle))
-        with urllib.request.urlopen(f"https://localhost:{self.management_port}{path}", context=context) as answer:
+        with urllib.request.urlopen(f"https://127.0.0.1:{self.management_port}{path}", context=context) as answer:
             return answer.read().decode()
 
     def root(self):
