@@ -62,9 +62,9 @@ unit_tests() { # unit_tests PRESET [WRAPPER...]: as root, since some of what the
   # tests run it.)
   counts=$(awk '
     NR == FNR { if ($0 !~ /^#/) reasons[$1] = 1; next }
-    / skipped: / { word = $0; sub(/.* skipped: /, "", word); sub(/[^a-z-].*/, "", word)
+    /^[0-9]+: .* skipped: / { word = $0; sub(/.* skipped: /, "", word); sub(/[^a-z-].*/, "", word)
                    n = $1 + 0; ok[n]--; if (word in reasons) skipped++; else unknown++ }
-    /\[doctest\] test cases:/ { n = $1 + 0; sub(/.*test cases:/, ""); split($0, count, "|"); ok[n] += count[2]; bad[n] = count[3] + 0 }
+    /^[0-9]+: \[doctest\] test cases:/ { n = $1 + 0; sub(/.*test cases:/, ""); split($0, count, "|"); ok[n] += count[2]; bad[n] = count[3] + 0 }
     /^ *[0-9]+\/[0-9]+ Test +#/ { ended++; sub(/.*Test +#/, ""); n = $1 + 0
                                   if ($0 !~ / Passed /) { if (!bad[n]) bad[n] = 1 } else if (!(n in ok)) ok[n] = 1 }
     END { for (n in ok) passed += ok[n]

@@ -21,6 +21,15 @@ std::string pids_of(const std::vector<Process>& processes) {
   return join(pids);
 }
 
+/// A broker that is just starting has no handler yet, and SIGHUP would end it; it reads the new files anyway.
+void hang_up(const Processes& processes, const Process& process) {
+  if (!process.survives_hangup) {
+    throw Error(Remedy::retry, printable(process.name) + " (pid " + std::to_string(process.pid) +
+                                   ") does not handle SIGHUP, which would end it: is it just starting?");
+  }
+  processes.signal(process, SIGHUP);
+}
+
 class ProcessReloader final : public Reloader {
  public:
   ProcessReloader(std::string name, const Processes& processes) : name_(std::move(name)), processes_(processes) {}
@@ -44,7 +53,7 @@ class ProcessReloader final : public Reloader {
 
   bool reload(const Deployed&, const std::stop_token&) override {
     const std::vector<Process> told = targets();
-    for (const Process& process : told) processes_.signal(process, SIGHUP);
+    for (const Process& process : told) hang_up(processes_, process);
     return !told.empty();
   }
 
@@ -70,7 +79,7 @@ class PidfileReloader final : public Reloader {
       throw Error(Remedy::retry,
                   "there is no " + path_.string() + ": does the broker run, and does it write this file?");
     }
-    processes_.signal(*writer, SIGHUP);
+    hang_up(processes_, *writer);
     return true;
   }
 

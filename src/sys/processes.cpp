@@ -96,6 +96,12 @@ void read_status(Process& process) {
     if (key == "Uid:") fields >> real >> process.uid;
     if (key == "Gid:") fields >> real >> process.gid;
     if (key == "Groups:") process.groups.assign(std::istream_iterator<gid_t>(fields), {});
+    if (key == "SigIgn:" || key == "SigCgt:") {
+      std::uint64_t signals = 0;
+      fields >> std::hex >> signals;
+      constexpr std::uint64_t hangup = 1U << (SIGHUP - 1);
+      process.survives_hangup = process.survives_hangup || (signals & hangup) != 0;
+    }
     if (key == "CapEff:") {
       std::uint64_t capabilities = 0;
       fields >> std::hex >> capabilities;

@@ -42,6 +42,19 @@ TEST_CASE("the one process of a name is told with SIGHUP") {
   CHECK(processes.signals == std::vector<RecordingProcesses::Signal>{{812, SIGHUP}});
 }
 
+TEST_CASE("a broker that is just starting would be ended by SIGHUP, and is told later") {
+  const TempDir dir;
+  RecordingProcesses processes;
+  processes.start("mosquitto", 812).survives_hangup = false;
+  write_file(dir / "pid", "812\n", {});
+  for (const auto& reloader : {reload_process("mosquitto", processes), reload_pidfile(dir / "pid", processes)}) {
+    CHECK(error_of(*reloader).remedy() == Remedy::retry);
+    CHECK(says(error_of(*reloader), "mosquitto (pid 812) does not handle SIGHUP"));
+    CHECK(processes.signals.empty());
+    CHECK(reloader->targets().size() == 1);
+  }
+}
+
 TEST_CASE("that no process of the name runs is no error, but nobody was told") {
   RecordingProcesses processes;
   const auto reloader = reload_process("mosquitto", processes);

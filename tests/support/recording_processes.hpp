@@ -34,12 +34,13 @@ class RecordingProcesses final : public Processes {
   mutable std::vector<Signal> signals;
   mutable std::vector<Run> runs;
 
-  /// A process of the user and group of this test, that began when the test did.
+  /// A process of the user and group of this test, that began when the test did and can be told by SIGHUP.
   Process& start(const std::string& name, pid_t pid, pid_t parent = 1) {
     Process process = SystemProcesses().find(::getpid()).value();
     process.pid = pid;
     process.parent = parent;
     process.name = name;
+    process.survives_hangup = true;
     running.push_back(process);
     return running.back();
   }

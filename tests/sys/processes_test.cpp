@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -65,6 +66,17 @@ TEST_CASE("a process is described as it is") {
   CHECK(found->started > before - 1s);
   CHECK(found->started < SystemClock().now() + 1s);
   CHECK(pids(processes.find("odd) R 1 (name")) == std::vector<pid_t>{child.pid()});
+}
+
+TEST_CASE("who catches or ignores SIGHUP survives it, and nobody else") {
+  const test::Child plain([] {});
+  const test::Child catching([] { ::signal(SIGHUP, [](int) {}); });
+  const test::Child ignoring([] { ::signal(SIGHUP, SIG_IGN); });
+  const test::Child catching_another([] { ::signal(SIGINT, [](int) {}); });
+  CHECK_FALSE(processes.find(plain.pid())->survives_hangup);
+  CHECK(processes.find(catching.pid())->survives_hangup);
+  CHECK(processes.find(ignoring.pid())->survives_hangup);
+  CHECK_FALSE(processes.find(catching_another.pid())->survives_hangup);
 }
 
 TEST_CASE("a process is not found by its name when it is ourselves, ended or a zombie") {
