@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 TimePoint plan_renewal(const Validity& validity, double spread) {
   const Duration lifetime = validity.lifetime();
   const Duration share = lifetime < 240h ? lifetime / 2 : lifetime / 3;
-  const Duration earlier(static_cast<Duration::rep>(static_cast<double>(lifetime.count() / 50) * spread));
+  const Duration earlier(static_cast<Duration::rep>(static_cast<double>(lifetime.count()) / 50 * spread));
   return validity.not_after - share - earlier;
 }
 

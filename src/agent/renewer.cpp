@@ -90,6 +90,7 @@ struct Renewer::Attempt {
     CertificateState::Loaded loaded = state.load_record();
     if (!loaded.damaged.empty()) warn(loaded.damaged);
     record = std::move(loaded.record);
+    record.cert_dir = managed.target.folder;
     held = state.held();
     deploy_error_before = record.deploy.last_error;
     if (record.inputs == inputs_of(managed)) return;
@@ -138,10 +139,15 @@ struct Renewer::Attempt {
     Record::Deploy& deploy = record.deploy;
     const bool retry = deploy.next_attempt && *deploy.next_attempt <= now();
     const bool daily = !deploy.last_look || *deploy.last_look + look_every <= now() || *deploy.last_look > now();
-    if (!issued && !wish.look && !wish.now && !retry && !daily) return;
+    const bool full = issued || wish.look || wish.now || daily;
+    if (!full && !retry) return;
+    const std::string fingerprint = held->pair.chain.leaf().fingerprint_sha256();
+    // What broke the handshakes would break them again: once a day is often enough, or when somebody asks for it.
+    if (deploy.rejected == fingerprint && !wish.now && !daily) return;
 
     looked = true;
-    const Deployment done = Deployer(renewer.clock_, renewer.log_).deploy(managed.target, held->pair, stop);
+    const Deployment done = Deployer(renewer.clock_, renewer.log_)
+                                .deploy(managed.target, held->pair, full ? Effort::full : Effort::look, stop);
     deploy.last_look = now();
     deploy.ok = done.state == Deployment::State::done;
     deploy.last_error = done.detail;
@@ -149,9 +155,15 @@ struct Renewer::Attempt {
     deploy.next_attempt.reset();
     if (!deploy.ok)
       deploy.next_attempt = now() + wait_after_deployment(deploy.failures, done.state != Deployment::State::waiting);
+    deploy.rejected.clear();
+    if (done.rolled_back) {
+      deploy.rejected = fingerprint;
+      deploy.next_attempt = now() + look_every;
+    }
     record.served.clear();
     for (const Seen& seen : done.seen)
-      record.served.push_back({seen.endpoint, seen.address, seen.ok, *deploy.last_look, seen.detail});
+      if (seen.ok || !deploy.ok)
+        record.served.push_back({seen.endpoint, seen.address, seen.ok, *deploy.last_look, seen.detail});
   }
 
   Outcome outcome() {
@@ -160,7 +172,12 @@ struct Renewer::Attempt {
     outcome.issued = issued;
     outcome.good = usable(held, now()) && as_wanted(managed, *held) && record.failures == 0 && due.when > now();
     outcome.served = held && record.deploy.ok;
+    outcome.proven = outcome.served && !record.served.empty();
     outcome.problem = !record.last_error.empty() ? record.last_error : record.deploy.last_error;
+    if (outcome.problem.empty() && held && held->pair.chain.leaf().validity().not_before > now())
+      outcome.problem = "the certificate held is not valid before " +
+                        format_rfc3339(held->pair.chain.leaf().validity().not_before) +
+                        " by this machine's clock: is the clock right?";
     if (record.failures == 0) record.next_attempt = due.when;
     record.reason = due.reason;
     outcome.next = std::max(due.when, now());
@@ -177,30 +194,33 @@ struct Renewer::Attempt {
   /// What is new since the last run, a line each; everything if somebody asks.
   void tell(const Outcome& outcome) const {
     const bool asked = wish.look || wish.now;
-    if (record.failures > 0 && (ordered || asked)) {
-      const TimePoint next = next_order(managed, held, record, now()).when;
-      const std::string until =
-          held ? "; the certificate held ends at " + format_rfc3339(held->pair.chain.leaf().validity().not_after) : "";
-      renewer.log_.error(record.last_error + "; next try at " + format_rfc3339(next) + until, managed.name);
-    }
-    if (issued) {
-      const Certificate& leaf = held->pair.chain.leaf();
-      renewer.log_.info("issued by " + leaf.issuer() + ", valid until " + format_rfc3339(leaf.validity().not_after) +
-                            "; next renewal at " + format_rfc3339(*record.next_attempt),
-                        managed.name);
-    }
+    const TimePoint next = next_order(managed, held, record, now()).when;
+    if (record.failures > 0 && (ordered || asked))
+      renewer.log_.error(record.last_error + "; next try at " + format_rfc3339(next) + held_until(), managed.name);
+    else if (asked && record.deploy.ok && !outcome.problem.empty())
+      warn(outcome.problem);
+    else if (wish.now && !ordered)
+      renewer.log_.info("not due before " + format_rfc3339(next) + "; --force renews all the same", managed.name);
     if (!looked) return;
-    if (!record.deploy.ok && (asked || issued || record.deploy.last_error != deploy_error_before))
-      warn(record.deploy.last_error + "; looking again at " + format_rfc3339(*record.deploy.next_attempt));
-    if (outcome.served && (asked || issued || !deploy_error_before.empty())) renewer.log_.info(served(), managed.name);
+    if (!record.deploy.ok && (asked || issued || record.deploy.last_error != deploy_error_before)) {
+      const bool asks = record.deploy.last_error.ends_with('?');
+      warn(record.deploy.last_error + (asks ? " Looking" : "; looking") + " again at " +
+           format_rfc3339(*record.deploy.next_attempt));
+    }
+    if (outcome.served && (asked || issued || !deploy_error_before.empty()))
+      renewer.log_.info("in place in " + managed.target.folder.string() + served(), managed.name);
+  }
+
+  std::string held_until() const {
+    if (!held) return "";
+    const TimePoint end = held->pair.chain.leaf().validity().not_after;
+    return "; the certificate held " + std::string(end < now() ? "ended" : "ends") + " at " + format_rfc3339(end);
   }
 
   std::string served() const {
     std::vector<std::string> endpoints;
-    for (const Served& seen : record.served)
-      if (seen.ok) endpoints.push_back(seen.endpoint + " (" + seen.address + ")");
-    if (endpoints.empty()) return "deployed to " + managed.target.folder.string() + "; there is no broker to look at";
-    return "deployed to " + managed.target.folder.string() + " and served by " + join(endpoints);
+    for (const Served& seen : record.served) endpoints.push_back(seen.endpoint + " (" + seen.address + ")");
+    return endpoints.empty() ? "; no broker was looked at" : " and served by " + join(endpoints);
   }
 };
 
@@ -293,6 +313,10 @@ CertifiedKey Renewer::obtain(const Managed& managed, const CertificateState& sta
   }
   state.hold({*pair, managed.server});
   state.clear_pending();
+  const Certificate& leaf = pair->chain.leaf();
+  log_.info("issued by " + printable(leaf.issuer()) + ", valid until " + format_rfc3339(leaf.validity().not_after) +
+                "; next renewal at " + format_rfc3339(plan_renewal(leaf.validity(), spread_of(managed.name))),
+            managed.name);
   return *std::move(pair);
 }
 
@@ -300,6 +324,10 @@ CertifiedKey Renewer::obtain(const Managed& managed, const CertificateState& sta
 Account Renewer::account_for(const Managed& managed) const {
   const std::lock_guard lock(accounts_mutex_);
   if (std::optional<Account> account = accounts_.load(managed.server)) return *std::move(account);
+  if (accounts_.set_damaged_key_aside(managed.server))
+    log_.warning("the account key for " + managed.server_name +
+                     " was damaged and is kept as key.pem.damaged; a new account is made",
+                 managed.name);
   const Account account{PrivateKey::generate(KeyType::ec256), "", managed.email};
   accounts_.save(managed.server, account);
   return account;
@@ -310,6 +338,8 @@ void Renewer::register_account(const Managed& managed, Session& session, const A
                                const std::stop_token& stop) const {
   const std::string url = session.new_account(managed.email, stop);
   const std::lock_guard lock(accounts_mutex_);
+  const std::optional<Account> known = accounts_.load(managed.server);
+  if (known && known->url == url) return;
   accounts_.save(managed.server, {account.key, url, managed.email});
   const std::string terms = session.directory(stop).terms_of_service;
   log_.info(

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <acme_agent/base/error.hpp>
+#include <acme_agent/base/text.hpp>
 #include <acme_agent/config/configuration.hpp>
 
 #include "commands.hpp"
@@ -37,7 +38,7 @@ int main(int argc, char** argv) {
   try {
     return dispatch({argv + 1, argv + argc}, environment_of_process(environ));
   } catch (const Error& error) {
-    std::cerr << "acme-agent: " << error.message() << "\n";
+    for (const std::string& line : split(error.message(), '\n')) std::cerr << "acme-agent: " << line << "\n";
     return error.remedy() == Remedy::ask_operator ? exit_usage : exit_failed;
   } catch (const std::exception& error) {
     std::cerr << "acme-agent: " << error.what() << "\n";

@@ -32,6 +32,10 @@ void end_within_a_second(int exit_code) {
   }).detach();
 }
 
+bool ends(int signal_number) {
+  return signal_number == SIGTERM || signal_number == SIGINT;
+}
+
 std::string names_of(const std::vector<Managed>& certificates) {
   if (certificates.size() > 5) return std::to_string(certificates.size()) + " certificates";
   std::vector<std::string> names;
@@ -46,6 +50,11 @@ int exit_code_of(const std::map<std::string, Outcome>& outcomes) {
     if (outcome.exit_code() != 0) worst = outcome.exit_code();
   }
   return worst;
+}
+
+bool needs_restart(const Configuration& running, const Configuration& fresh) {
+  return running.state_dir != fresh.state_dir || running.workers != fresh.workers ||
+         running.log_level != fresh.log_level || running.log_format != fresh.log_format;
 }
 
 /// What `acme-agent renew` hears from the running agent.
@@ -64,9 +73,10 @@ std::string answer_renew(Agent& agent, const std::string& request, const std::st
     const std::optional<Outcome> outcome = future.get();
     if (!outcome) return answer(exit_usage, "the running agent looks after no certificate named '" + name + "'");
     if (!outcome->problem.empty()) return answer(outcome->exit_code(), outcome->problem);
-    return answer(outcome->exit_code(), std::string(outcome->issued ? "renewed" : "nothing to renew") +
-                                            (outcome->served ? ", deployed and proven" : "") + "; next look at " +
-                                            format_rfc3339(outcome->next));
+    return answer(outcome->exit_code(),
+                  std::string(outcome->issued ? "renewed" : "not due yet; --force renews all the same") +
+                      (outcome->proven ? "; seen served by the broker" : "; in place, no broker was looked at") +
+                      "; next look at " + format_rfc3339(outcome->next));
   } catch (const std::future_error&) {
     return answer(exit_failed, stop.stop_requested() ? "the agent was stopped" : "the agent ended");
   }
@@ -81,20 +91,23 @@ int run_daemon(Wiring& wiring, const Configuration& configuration, const Command
     return answer_renew(agent, request, asked_stop);
   });
   const SignalThread signals([&](int number) {
-    if (number != SIGHUP) {
+    if (ends(number)) {
       wiring.log().info("stopping");
       notify_service_manager("STOPPING=1");
       end_within_a_second(exit_ok);
       stop.request_stop();
-      return;
     }
+    if (number != SIGHUP) return;
     try {
       const Configuration changed = load_configuration(command_line, environment);
       check_machine(changed);
       agent.replace(wiring.manage(changed));
       wiring.log().info("the configuration was read again");
+      if (needs_restart(configuration, changed))
+        wiring.log().warning("state-dir, workers, log-level and log-format take effect with a restart only");
     } catch (const Error& error) {
-      wiring.log().error("the configuration stays as it was: " + error.message());
+      for (const std::string& line : split(error.message(), '\n')) wiring.log().error(line);
+      wiring.log().error("the configuration stays as it was");
     }
   });
   wiring.log().info("acme-agent " ACME_AGENT_VERSION " looks after " + names_of(certificates));
@@ -110,7 +123,7 @@ int run_for_now(Wiring& wiring, const Configuration& configuration, const Wish& 
   Agent agent(wiring.renewer(), wiring.clock(), wiring.log(), workers);
   std::stop_source stop;
   const SignalThread signals([&](int number) {
-    if (number == SIGHUP) return;
+    if (!ends(number)) return;
     wiring.log().info("stopping");
     end_within_a_second(exit_failed);
     stop.request_stop();

@@ -28,6 +28,7 @@ struct Report {
   std::string chain_top;
   std::filesystem::path folder;
   Record record;
+  bool overdue = false;
   int exit_code = 0;
 };
 
@@ -35,10 +36,12 @@ Report report_on(const std::string& name, const CertificateSettings* settings, c
                  TimePoint now) {
   Report report;
   report.name = name;
-  report.folder = settings != nullptr ? cert_dir_of(*settings, state_folder) : state_folder.live(name);
   const CertificateState state = state_folder.certificate(name);
   const std::optional<Held> held = state.held();
   report.record = state.peek_record();
+  report.folder = settings != nullptr              ? cert_dir_of(*settings, state_folder)
+                  : report.record.cert_dir.empty() ? state_folder.live(name)
+                                                   : report.record.cert_dir;
 
   std::optional<CertificateChain> chain;
   DeploymentTarget target;
@@ -64,8 +67,9 @@ Report report_on(const std::string& name, const CertificateSettings* settings, c
                  : report.leaf->validity().not_after <= now ? "expired"
                  : !held && report.leaf->placeholder()      ? "placeholder"
                                                             : "valid";
-  const bool overdue = !report.record.next_attempt || *report.record.next_attempt <= now;
-  if (!held || report.state != "valid" || report.record.failures > 0 || overdue)
+  report.overdue = held && (!report.record.next_attempt || *report.record.next_attempt <= now);
+  const bool in_date = report.leaf && report.leaf->validity().contains(now);
+  if (!held || report.state != "valid" || !in_date || report.record.failures > 0 || report.overdue)
     report.exit_code = 1;
   else if (!report.record.deploy.ok)
     report.exit_code = 3;
@@ -126,7 +130,8 @@ nlohmann::json to_json(const Report& report) {
 
 std::string in_words(const Report& report, TimePoint now) {
   if (report.state == "missing") return "no certificate yet";
-  const TimePoint end = report.leaf->validity().not_after;
+  const auto [begin, end] = report.leaf->validity();
+  if (begin > now) return "not valid before " + format_rfc3339(begin) + ": is the clock right?";
   if (report.state == "expired") return "EXPIRED " + describe(now - end) + " ago";
   const std::string until = "until " + format_rfc3339(end) + " (" + describe(end - now) + ")";
   return report.state == "placeholder" ? "self-signed placeholder " + until : "valid " + until;
@@ -147,10 +152,15 @@ void print(const Report& report, TimePoint now) {
   for (const Served& served : record.served)
     line("served", served.endpoint + " (" + served.address + ") " + (served.ok ? "yes" : "NO: " + served.detail) +
                        ", looked at " + format_rfc3339(served.checked));
-  if (!record.deploy.ok && !record.deploy.last_error.empty()) line("deploy", record.deploy.last_error);
+  if (!record.deploy.ok && !record.deploy.last_error.empty()) {
+    line("deploy", record.deploy.last_error);
+    if (record.deploy.next_attempt) line("", "looking again at " + format_rfc3339(*record.deploy.next_attempt));
+  }
   if (record.failures > 0) line("failed", record.last_error + " (" + std::to_string(record.failures) + " in a row)");
   if (record.next_attempt)
-    line("next", format_rfc3339(*record.next_attempt) + " (" + std::string(to_string(record.reason)) + ")");
+    line(report.overdue ? "OVERDUE" : "next", format_rfc3339(*record.next_attempt) + " (" +
+                                                  std::string(to_string(record.reason)) + ")" +
+                                                  (report.overdue ? ": does an agent run?" : ""));
 }
 
 /// The names in the state folder: an agent that was started with --domain has certificates that no file mentions.
@@ -172,7 +182,8 @@ int status(const CommandLine& command_line, const Environment& environment) {
   const TimePoint now = SystemClock().now();
 
   std::map<std::string, const CertificateSettings*> wanted;
-  for (const std::string& name : names_in(state)) wanted[name] = nullptr;
+  if (configuration.certificates.empty() || !command_line.arguments.empty())
+    for (const std::string& name : names_in(state)) wanted[name] = nullptr;
   for (const CertificateSettings& settings : configuration.certificates) wanted[settings.name] = &settings;
   for (const std::string& name : command_line.arguments)
     if (!wanted.contains(name))

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <set>
 #include <utility>
 
 #include <acme_agent/broker/reloader.hpp>
@@ -32,13 +33,25 @@ std::string pid_text(FileLock::Holder holder) {
 
 AlreadyRunning::AlreadyRunning(const std::filesystem::path& folder, FileLock::Holder holder)
     : Error(Remedy::retry, "another acme-agent" + pid_text(holder) + " works on " + folder.string() +
-                               ": ask it with 'acme-agent renew NAME', or stop it first") {}
+                               ": stop it first, or leave the work to it ('acme-agent renew NAME' asks it)") {}
 
 void check_machine(const Configuration& configuration) {
+  std::set<std::string> complaints;
+  const auto try_out = [&complaints](const std::string& what, const auto& act) {
+    try {
+      act();
+    } catch (const Error& error) {
+      complaints.insert(what + ": " + error.message());
+    }
+  };
   for (const CertificateSettings& settings : configuration.certificates) {
-    if (!settings.owner.empty()) parse_owner(settings.owner, settings.mode);
-    if (settings.ca_bundle) check_ca_bundle(*settings.ca_bundle);
+    if (!settings.owner.empty())
+      try_out("owner of " + settings.name, [&] { parse_owner(settings.owner, settings.mode); });
+    if (settings.ca_bundle) try_out("ca-bundle", [&] { check_ca_bundle(*settings.ca_bundle); });
   }
+  std::string all;
+  for (const std::string& complaint : complaints) all += (all.empty() ? "" : "\n") + complaint;
+  if (!all.empty()) throw Error(Remedy::ask_operator, all);
 }
 
 std::filesystem::path cert_dir_of(const CertificateSettings& settings, const StateFolder& state) {
@@ -89,8 +102,15 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   target.probe_is_default = settings.probe_is_default;
   target.probe_timeout = settings.probe_timeout;
 
-  make_folder(target.folder, 0711);
-  if (settings.cert_dir) lock_folder(target.folder);
+  try {
+    make_folder(target.folder, 0711);
+    if (settings.cert_dir) lock_folder(target.folder);
+  } catch (const AlreadyRunning&) {
+    throw;
+  } catch (const Error& error) {
+    throw Error(Remedy::ask_operator, "cert-dir of " + settings.name + ": " + error.message() +
+                                          "; make the folder writable for the agent, or give another --cert-dir");
+  }
   return managed;
 }
 

@@ -22,7 +22,7 @@ constexpr Duration longest_look = 5s;
 constexpr Duration first_pause = 5ms;
 constexpr Duration longest_pause = 250ms;
 constexpr Duration placeholder_lifetime = 30 * 24h;
-/// Names the generation that the reloaders were told about, where no probe can prove it.
+/// Names the generation that the broker was told about, and the processes that were told.
 constexpr const char* told_file = "..told";
 
 bool issued_by_server(const Certificate& leaf) {
@@ -144,9 +144,9 @@ class Attempt {
         readers_(find_readers()),
         ownership_(choose_ownership()) {}
 
-  Deployment deploy() {
+  Deployment deploy(Effort effort) {
     try {
-      return deploy_or_throw();
+      return deploy_or_throw(effort);
     } catch (const Error& error) {
       return end(Deployment::State::failed, error.message(), {});
     }
@@ -163,7 +163,7 @@ class Attempt {
   }
 
  private:
-  Deployment deploy_or_throw() {
+  Deployment deploy_or_throw(Effort effort) {
     const Sights before = look(pair_.chain);
     const bool installed = is_installed();
     if (installed && is_settled(before)) return end(Deployment::State::done, "", before);
@@ -171,8 +171,11 @@ class Attempt {
     if (const std::optional<std::string> hint = needs_restart(before)) {
       return end(Deployment::State::restart_needed, *hint, before);
     }
+    if (effort == Effort::look && was_told()) return not_served(before);
     const std::optional<Error> untold = reload();
-    const Sights after = look_until_served(pair_.chain);
+    if (!untold && !was_told()) remember_told();
+    // Where nobody could be told, waiting brings nothing.
+    const Sights after = untold && !told_somebody_ ? look(pair_.chain) : look_until_served(pair_.chain);
 
     if (is_proven(after)) {
       if (untold) log_.warning("the new certificate is served, but " + untold->message(), target_.name);
@@ -187,11 +190,16 @@ class Attempt {
     if (untold && !(nobody_there && may_pass)) {
       return end(may_pass ? Deployment::State::waiting : Deployment::State::failed, untold->message(), after);
     }
-    if (is_unprovable(after)) {
-      remember_told();
-      return end(Deployment::State::done, "", after);
-    }
-    return end(Deployment::State::waiting, faults_in(after) + advice(after), after);
+    if (is_unprovable(after)) return end(Deployment::State::done, "", after);
+    return not_served(after);
+  }
+
+  /// A broker that is down or silent may come back by itself; one that shows something else has been set up otherwise.
+  Deployment not_served(const Sights& sights) {
+    const bool shown =
+        std::any_of(sights.begin(), sights.end(), [](const Sight& sight) { return sight.verdict.shown; });
+    return end(shown ? Deployment::State::failed : Deployment::State::waiting, faults_in(sights) + advice(sights),
+               sights);
   }
 
   std::vector<Process> find_readers() const {
@@ -229,7 +237,7 @@ class Attempt {
 
   Sights look_until_served(const CertificateChain& expected) const {
     const Duration deadline = clock_.uptime() + target_.probe_timeout;
-    log_.progress("waiting for the broker to serve the new certificate", target_.name);
+    if (!target_.probes.empty()) log_.progress("waiting for the broker to serve the new certificate", target_.name);
     Sights sights = look(expected);
     Duration pause = first_pause;
     while (!is_proven(sights) && !is_unprovable(sights)) {
@@ -257,16 +265,21 @@ class Attempt {
 
   bool is_settled(const Sights& sights) const { return is_proven(sights) || (is_unprovable(sights) && was_told()); }
 
-  bool was_told() const {
+  /// Generation and processes that a reload now would be about.
+  std::string to_tell() const {
     const std::optional<fs::path> current = folder_.current();
-    const std::optional<Secret> told = read_file(target_.folder / told_file);
-    return current && told && told->reveal() == current->filename().string();
+    std::string text = current ? current->filename().string() : "";
+    for (const Process& reader : find_readers())
+      text += " " + std::to_string(reader.pid) + ":" + std::to_string(reader.start_time);
+    return text;
   }
 
-  void remember_told() const {
-    const std::optional<fs::path> current = folder_.current();
-    if (current) write_file(target_.folder / told_file, current->filename().string(), {{}, {}, 0644});
+  bool was_told() const {
+    const std::optional<Secret> told = read_file(target_.folder / told_file);
+    return told && told->reveal() == to_tell();
   }
+
+  void remember_told() const { write_file(target_.folder / told_file, to_tell(), {{}, {}, 0644}); }
 
   /// The files lie there as they would be written now.
   bool is_installed() const {
@@ -337,15 +350,14 @@ class Attempt {
     Deployed deployed{target_.name, {}, target_.folder};
     for (const Identifier& identifier : target_.identifiers) deployed.domains.push_back(identifier.value);
     std::optional<Error> failure;
-    bool told = false;
     for (const std::shared_ptr<Reloader>& reloader : target_.reloaders) {
       try {
-        if (reloader->reload(deployed, stop_)) told = true;
+        if (reloader->reload(deployed, stop_)) told_somebody_ = true;
       } catch (const Error& error) {
         if (!failure) failure = error.while_doing("the reload by " + printable(reloader->describe(), 200) + " failed");
       }
     }
-    result_.reloaded = told && !failure;
+    result_.reloaded = told_somebody_ && !failure;
     return failure;
   }
 
@@ -403,6 +415,7 @@ class Attempt {
   const std::vector<GenerationFolder::File> files_;
   const std::vector<Process> readers_;
   const Ownership ownership_;
+  bool told_somebody_ = false;
   Deployment result_;
 };
 
@@ -415,18 +428,18 @@ Deployment failed(const Error& error) {
 
 }  // namespace
 
-Deployment Deployer::deploy(const DeploymentTarget& target, const CertifiedKey& held,
+Deployment Deployer::deploy(const DeploymentTarget& target, const CertifiedKey& held, Effort effort,
                             const std::stop_token& stop) const {
   try {
     const std::optional<CertifiedKey> lying = deployed(target);
     if (!lying || !stays(*lying, held, target.identifiers, clock_.now())) {
-      return Attempt(target, held, clock_, log_, stop).deploy();
+      return Attempt(target, held, clock_, log_, stop).deploy(effort);
     }
     log_.warning("a newer certificate than ours lies in " + target.folder.string() + " (until " +
                      format_rfc3339(lying->chain.leaf().validity().not_after) +
                      ") and stays; take its files away if ours shall be deployed",
                  target.name);
-    return Attempt(target, *lying, clock_, log_, stop).deploy();
+    return Attempt(target, *lying, clock_, log_, stop).deploy(effort);
   } catch (const Error& error) {
     return failed(error);
   }

@@ -60,15 +60,15 @@ Next, if a certificate is not as it should be: acme-agent renew NAME
             .arguments = "NAME",
             .fewest_arguments = 1,
             .most_arguments = 1,
-            .meaning = "renew this certificate now",
+            .meaning = "try again now; with --force renew even if not due",
             .page = R"(Usage: acme-agent renew NAME [--force] [OPTION...]
 
-Renews the certificate NAME now, without waiting for its date: by the agent
-that runs (its options count then, not ours), else here. The new one is
-deployed as always.
+Works on the certificate NAME now: after a failure without waiting for the
+next try, and looks at the broker again. The agent that runs does it (its
+options count then, not ours), else it is done here.
 
---force does so even if it was renewed just now. Servers limit how often the
-same names may be certified, so do not repeat it.
+--force renews it even if it is not due. Servers limit how often the same
+names may be certified, so do not repeat it.
 
 Next: acme-agent status NAME
 )"},

@@ -54,4 +54,13 @@ void Accounts::save(const std::string& directory_url, const Account& account) co
   write_file(folder / "account.json", to_json(document), Ownership{});
 }
 
+bool Accounts::set_damaged_key_aside(const std::string& directory_url) const {
+  const std::filesystem::path key = folder_for(directory_url) / "key.pem";
+  std::error_code none;
+  if (!std::filesystem::exists(key, none) || read_key(key)) return false;
+  std::filesystem::rename(key, key.string() + ".damaged", none);
+  if (none) throw_errno("cannot set aside the damaged key", key, none.value());
+  return true;
+}
+
 }  // namespace acme_agent

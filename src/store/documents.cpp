@@ -119,6 +119,9 @@ void read(const json& object, Record& record) {
   read(object, "last_error", record.last_error);
   read(object, "failures", record.failures);
   read(object, "retry_after", record.not_before);
+  std::string cert_dir;
+  read(object, "cert_dir", cert_dir);
+  record.cert_dir = cert_dir;
   const json& deploy = member(object, "deploy");
   if (!deploy.is_null()) {
     if (!deploy.is_object()) throw unexpected("deploy", "an object");
@@ -127,6 +130,7 @@ void read(const json& object, Record& record) {
     read(deploy, "last_error", record.deploy.last_error);
     read(deploy, "failures", record.deploy.failures);
     read(deploy, "last_look", record.deploy.last_look);
+    read(deploy, "rejected", record.deploy.rejected);
   }
   for (const json& element : objects(object, "served")) {
     Served served;
@@ -204,7 +208,8 @@ std::string to_json(const Record& record) {
                        {"next_attempt", date(record.deploy.next_attempt)},
                        {"last_error", text_or_null(record.deploy.last_error)},
                        {"failures", record.deploy.failures},
-                       {"last_look", date(record.deploy.last_look)}};
+                       {"last_look", date(record.deploy.last_look)},
+                       {"rejected", text_or_null(record.deploy.rejected)}};
   return dump({{"version", our_version},
                {"inputs", record.inputs},
                {"next_attempt", date(record.next_attempt)},
@@ -213,6 +218,7 @@ std::string to_json(const Record& record) {
                {"last_error", text_or_null(record.last_error)},
                {"failures", record.failures},
                {"retry_after", date(record.not_before)},
+               {"cert_dir", record.cert_dir.string()},
                {"deploy", deploy},
                {"served", served}});
 }

@@ -99,11 +99,11 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
 /// The group first and the user last: without root's powers only the owner may do the other two.
 void apply(const Ownership& ownership, int file, const std::filesystem::path& path) {
   if (ownership.gid && ::fchown(file, static_cast<uid_t>(-1), *ownership.gid) != 0) {
-    throw_errno("cannot give group " + std::to_string(*ownership.gid), path, errno);
+    throw_errno("cannot give group " + std::to_string(*ownership.gid) + " (only root and members of it may)", path, errno);
   }
   if (::fchmod(file, ownership.mode) != 0) throw_errno("cannot set the mode of", path, errno);
   if (ownership.uid && ::fchown(file, *ownership.uid, static_cast<gid_t>(-1)) != 0) {
-    throw_errno("cannot give user " + std::to_string(*ownership.uid), path, errno);
+    throw_errno("cannot give user " + std::to_string(*ownership.uid) + " (only root may: run as root, or as that user)", path, errno);
   }
 }
 

@@ -298,3 +298,49 @@ TEST_CASE("a stop is neither a failure nor recorded") {
   CHECK_THROWS_AS(t.renew(one), Stopped);
   CHECK(t.record().failures == 0);
 }
+
+TEST_CASE("a certificate whose time has not come by our clock is not called good, and says why") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  t.clock.set(t.clock.now() - 400 * day);
+  const Outcome outcome = t.renew(one);
+  CHECK(outcome.exit_code() == 1);
+  CHECK(outcome.problem.find("is the clock right") != std::string::npos);
+}
+
+TEST_CASE("a damaged account key is kept aside and a new account made") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  for (const auto& folder : std::filesystem::directory_iterator(t.state.path() / "accounts"))
+    std::ofstream(folder.path() / "key.pem") << "x";
+  CHECK(t.renew(one, {.force = true}).exit_code() == 0);
+  CHECK(t.ca.accounts_created() == 2);
+  for (const auto& folder : std::filesystem::directory_iterator(t.state.path() / "accounts"))
+    CHECK(std::filesystem::exists(folder.path() / "key.pem.damaged"));
+}
+
+TEST_CASE("a certificate that had to be rolled back is not deployed again before a day is over, unless somebody asks") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  Record record = t.record();
+  record.deploy.ok = false;
+  record.deploy.rejected = t.held()->pair.chain.leaf().fingerprint_sha256();
+  t.state.certificate(one.name).save_record(record);
+  const auto take_away = [&] {
+    std::filesystem::remove_all(one.target.folder);
+    std::filesystem::create_directories(one.target.folder);
+  };
+  take_away();
+  CHECK(t.renew(one).exit_code() == 3);
+  CHECK_FALSE(Deployer::deployed(one.target));
+  t.clock.advance(day);
+  CHECK(t.renew(one, {}).exit_code() == 0);
+
+  t.state.certificate(one.name).save_record(record);
+  take_away();
+  CHECK(t.renew(one, {.now = true}).exit_code() == 0);
+  CHECK(deployed_serial(one) == t.serial());
+}

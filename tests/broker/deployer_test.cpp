@@ -67,7 +67,9 @@ struct Deploying {
     return {key, authority.issue(key, target.identifiers, {begin, begin + lifetime})};
   }
 
-  Deployment deploy(const CertifiedKey& held) { return Deployer(clock, log).deploy(target, held, stop.get_token()); }
+  Deployment deploy(const CertifiedKey& held, Effort effort = Effort::full) {
+    return Deployer(clock, log).deploy(target, held, effort, stop.get_token());
+  }
   std::optional<Deployment> place(const PrivateKey& key) {
     return Deployer(clock, log).deploy_placeholder(target, key, stop.get_token());
   }
@@ -166,7 +168,7 @@ TEST_CASE("a broker that was never told what lies in its folder is told, and not
   t.deployed_before(rsa_key());
   const CertifiedKey held = t.pair(rsa_key());
   t.processes.on_signal = nullptr;
-  CHECK(t.deploy(held).state == State::waiting);
+  CHECK(t.deploy(held).state == State::failed);
   const auto before = t.traces();
   t.processes.on_signal = [&t](const Process&, int) { t.broker.load(); };
   const Deployment deployment = t.deploy(held);
@@ -174,6 +176,26 @@ TEST_CASE("a broker that was never told what lies in its folder is told, and not
   CHECK_FALSE(deployment.switched);
   CHECK(deployment.reloaded);
   CHECK(t.traces() == before);
+}
+
+TEST_CASE("a broker that was told once is not told again by a mere look, until it was restarted") {
+  Deploying t;
+  t.deployed_before(rsa_key());
+  const CertifiedKey held = t.pair(rsa_key());
+  int told = 0;
+  t.processes.on_signal = [&told](const Process&, int) { ++told; };
+  CHECK(t.deploy(held).state == State::failed);
+  CHECK(told == 1);
+  const TimePoint before = t.clock.now();
+  CHECK(t.deploy(held, Effort::look).state == State::failed);
+  CHECK(told == 1);
+  CHECK(t.clock.now() == before);
+  CHECK(t.deploy(held).state == State::failed);
+  CHECK(told == 2);
+  t.processes.end(812);
+  t.processes.start("mosquitto", 900);
+  CHECK(t.deploy(held, Effort::look).state == State::failed);
+  CHECK(told == 3);
 }
 
 TEST_CASE("a broker that takes its time is looked at until it serves the new certificate") {
@@ -186,14 +208,14 @@ TEST_CASE("a broker that takes its time is looked at until it serves the new cer
   CHECK(t.clock.now() - before < 1s);
 }
 
-TEST_CASE("a broker that keeps the old certificate is waited for, told about, and never rolled back") {
+TEST_CASE("a broker that keeps the old certificate is waited for, reported, and never rolled back") {
   Deploying t;
   const CertifiedKey old = t.deployed_before(rsa_key());
   const CertifiedKey held = t.pair(rsa_key());
   t.processes.on_signal = nullptr;
   const TimePoint before = t.clock.now();
   const Deployment deployment = t.deploy(held);
-  CHECK(deployment.state == State::waiting);
+  CHECK(deployment.state == State::failed);
   CHECK(deployment.switched);
   CHECK(deployment.reloaded);
   CHECK_FALSE(deployment.rolled_back);
@@ -652,7 +674,7 @@ TEST_CASE("every endpoint must serve the new certificate, and the one that does 
   FakeBroker second(t.folder);
   t.target.probes.push_back(second.endpoint());
   const Deployment deployment = t.deploy(t.pair(rsa_key()));
-  CHECK(deployment.state == State::waiting);
+  CHECK(deployment.state == State::failed);
   CHECK(says(deployment, second.endpoint().text()));
   CHECK_FALSE(says(deployment, t.broker.endpoint().text()));
   REQUIRE(deployment.seen.size() == 2);

@@ -41,6 +41,8 @@ Record full_record() {
   record.deploy.last_error = "nobody listens";
   record.deploy.failures = 1;
   record.deploy.last_look = parse_rfc3339("2026-11-22T08:00:00Z");
+  record.deploy.rejected = "ab12";
+  record.cert_dir = "/srv/certs";
   record.served.push_back(
       {"localhost:8883", "127.0.0.1", true, *parse_rfc3339("2026-11-22T07:00:00Z"), "as it should be"});
   record.served.push_back({"localhost:8883", "::1", false, *parse_rfc3339("2026-11-22T07:00:01Z"), ""});

@@ -40,6 +40,7 @@ struct Outcome {
   bool issued = false;  ///< A new certificate was issued just now.
   bool good = false;    ///< Issued by its server, in date, not overdue.
   bool served = false;  ///< And served wherever a probe is set.
+  bool proven = false;  ///< A probe has seen it served.
   TimePoint next;       ///< When to look again.
   std::string problem;  ///< One sentence for the first thing that is not as it should be; else empty.
 
@@ -77,7 +78,7 @@ class Renewer {
 /// Why and when the next certificate is to be ordered; pure.
 struct Due {
   TimePoint when;
-  Reason reason;
+  Reason reason = Reason::missing;
 };
 Due next_order(const Managed& managed, const std::optional<Held>& held, const Record& record, TimePoint now);
 

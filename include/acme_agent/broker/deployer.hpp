@@ -56,6 +56,12 @@ struct Deployment {
   std::vector<Seen> seen;
 };
 
+/// How much a deployment may do where nothing has changed since the last one.
+enum class Effort {
+  full,  ///< Tell the broker again where it does not serve what it should.
+  look,  ///< Look only; the broker is told again if it was restarted or the files had to be written again.
+};
+
 /// Puts pairs into the broker's folder, makes it reload, looks that it serves them, and goes back where that is truly
 /// better (`interface.md`, Deployment). Safe to repeat at any time: a crash anywhere is mended by the next deploy().
 class Deployer {
@@ -64,7 +70,8 @@ class Deployer {
 
   /// Makes the held pair the deployed and served one. When it is already, this costs one look and changes nothing.
   /// A good pair of the same authority that was issued later and ends later stays, and is made the served one.
-  Deployment deploy(const DeploymentTarget& target, const CertifiedKey& held, const std::stop_token& stop) const;
+  Deployment deploy(const DeploymentTarget& target, const CertifiedKey& held, Effort effort,
+                    const std::stop_token& stop) const;
 
   /// Where no usable pair lies (none, torn, damaged, expired placeholder): a self-signed one made with `key`, valid for
   /// 30 days, so that the broker can start; told to reload if it runs, unless it serves something better. Touches

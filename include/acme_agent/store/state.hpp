@@ -33,6 +33,9 @@ class Accounts {
   /// Writes key and account; what was there is replaced file by file, each by one rename, the key first.
   void save(const std::string& directory_url, const Account& account) const;
 
+  /// Renames a key file that holds no key to key.pem.damaged; false if there was none.
+  bool set_damaged_key_aside(const std::string& directory_url) const;
+
  private:
   std::filesystem::path folder_for(const std::string& directory_url) const;
 
@@ -73,6 +76,7 @@ struct Record {
     std::string last_error;  ///< Empty if there is none.
     int failures = 0;
     std::optional<TimePoint> last_look;
+    std::string rejected;  ///< SHA-256 fingerprint of a leaf that had to be rolled back; empty: none.
   };
 
   std::string inputs;  ///< Names, key type and server that the failures below were for: other inputs start afresh.
@@ -82,6 +86,7 @@ struct Record {
   std::string last_error;  ///< Empty if there is none.
   int failures = 0;
   std::optional<TimePoint> not_before;  ///< The server asked not to be asked before.
+  std::filesystem::path cert_dir;       ///< Where it is deployed to.
   Deploy deploy;
   std::vector<Served> served;
 };
