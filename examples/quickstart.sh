@@ -163,7 +163,10 @@ title "A device subscribes over TLS, checking the certificate, and gets a messag
 start subscriber "${client[@]}" stdbuf -oL mosquitto_sub "${mqtt[@]}" -t quickstart -C 2 -W 60 -d -F 'MESSAGE %p'
 subscriber_pid=${pids[-1]}
 wait_until 10 "the subscription" grep -q SUBACK "$work/subscriber.log"
-publish() { "${client[@]}" mosquitto_pub "${mqtt[@]}" -t quickstart -m "$1" 2>"$work/publish.log" || die "mosquitto_pub failed: $(cat "$work/publish.log")"; }
+publish() {
+  "${client[@]}" mosquitto_pub "${mqtt[@]}" -t quickstart -m "$1" 2>"$work/publish.log" ||
+    die "mosquitto_pub failed: $(cat "$work/publish.log")"
+}
 publish "before the renewal"
 wait_until 10 "the first message" grep -q "MESSAGE before the renewal" "$work/subscriber.log"
 say "received:     $(grep -o 'MESSAGE .*' "$work/subscriber.log" | tail -n 1 | cut -d' ' -f2-)"

@@ -112,17 +112,17 @@ class Idle(Case):
         time.sleep(0.5)
 
         def work():
-            """Voluntary switches of all threads: how often they woke, and time used."""
-            switches = 0
-            for task in os.listdir(f"/proc/{daemon.pid}/task"):
-                name = open(f"/proc/{daemon.pid}/task/{task}/comm").read()
-                status = open(f"/proc/{daemon.pid}/task/{task}/status").read()
-                if "asan" not in name:
-                    switches += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.M).group(1))
-            return switches
+            """How often each thread has woken."""
+            status = {task: open(f"/proc/{daemon.pid}/task/{task}/status").read()
+                      for task in os.listdir(f"/proc/{daemon.pid}/task")}
+            return {task: int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M).group(1))
+                    for task, text in status.items()}
         before = work()
         time.sleep(3)
-        self.assertLessEqual(work() - before, 3)
+        woken = sorted(count - before[task] for task, count in work().items())
+        if "libtsan" in open(f"/proc/{daemon.pid}/maps").read():
+            woken.pop()  # ThreadSanitizer has a thread of its own, which polls
+        self.assertLessEqual(sum(woken), 3, woken)
 
 
 class Hup(Case):
