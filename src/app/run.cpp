@@ -110,6 +110,7 @@ int run_daemon(Wiring& wiring, const Configuration& configuration, const Command
       wiring.log().error("the configuration stays as it was");
     }
   });
+  wiring.warn_of_curl();
   wiring.log().info("acme-agent " ACME_AGENT_VERSION " looks after " + names_of(certificates));
   agent.run(
       std::move(certificates), [] { notify_service_manager("READY=1"); }, stop.get_token());

@@ -65,6 +65,10 @@ Wiring::Wiring(const Configuration& configuration)
       renewer_(
           state_.accounts(), [this](const std::string& name) { return state_.certificate(name); }, clock_, log_) {}
 
+void Wiring::warn_of_curl() {
+  if (const std::optional<std::string> warning = curl_warning()) log_.warning(*warning);
+}
+
 std::vector<Managed> Wiring::manage(const Configuration& configuration) {
   std::vector<Managed> managed;
   for (const CertificateSettings& settings : configuration.certificates) {

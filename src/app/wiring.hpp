@@ -32,6 +32,9 @@ class Wiring {
   /// what is wrong with the machine rather than with the text: folders, files of a newer version.
   std::vector<Managed> manage(const Configuration& configuration);
 
+  /// Says so where the libcurl that is installed is one of the known bad ones.
+  void warn_of_curl();
+
   Clock& clock() { return clock_; }
   Log& log() { return log_; }
   const StateFolder& state() const { return state_; }
