@@ -102,7 +102,7 @@ if [ $long = yes ]; then
   fixed=$(setarch -R true 2>/dev/null && echo setarch -R || true)
   # shellcheck disable=SC2086
   if $fixed build/tsan/acme-agent --version >build/tsan-tests.log 2>&1; then
-    section "unit tests under TSan" unit_tests tsan $fixed || true
+    section "unit tests under TSan" unit_tests tsan $fixed env TSAN_OPTIONS=die_after_fork=0 || true
     section "end-to-end tests under TSan" e2e_tests tsan $fixed || true
   else
     cat build/tsan-tests.log

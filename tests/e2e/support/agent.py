@@ -114,7 +114,7 @@ class Agent:
 
 def agent_environment(**more):
     return programs.environment(ASAN_OPTIONS="abort_on_error=0:detect_stack_use_after_return=1",
-                                UBSAN_OPTIONS="print_stacktrace=1", TSAN_OPTIONS="second_deadlock_stack=1", **more)
+                                UBSAN_OPTIONS="print_stacktrace=1", TSAN_OPTIONS="second_deadlock_stack=1:atexit_sleep_ms=0", **more)
 
 
 def refuse_sanitizer_reports(output):
