@@ -100,11 +100,8 @@ Order Session::new_order(const std::vector<Identifier>& identifiers, const std::
   const Response response = post(url, new_order_payload(identifiers), account_url_, stop);
   Order order = read_order(response.body, location(response, url, "the new order"));
   // RFC 8555 7.1.3: in any order.
-  std::vector<Identifier> wanted = identifiers;
-  std::vector<Identifier> got = order.identifiers;
-  std::sort(wanted.begin(), wanted.end());
-  std::sort(got.begin(), got.end());
-  if (got != wanted) throw Error(Remedy::retry, "the server at " + host_of(url) + " made an order for other names");
+  if (!same_names(order.identifiers, identifiers))
+    throw Error(Remedy::retry, "the server at " + host_of(url) + " made an order for other names");
   return order;
 }
 

@@ -39,6 +39,15 @@ bool Agenda::hurry(const std::string& name, const Wish& wish, TimePoint now) {
   return true;
 }
 
+void Agenda::wake_all(TimePoint now) {
+  queue_.clear();
+  for (auto& [name, entry] : entries_) {
+    if (entry.working) continue;
+    entry.due = now;
+    queue_.emplace(now, name);
+  }
+}
+
 std::vector<std::pair<std::string, Wish>> Agenda::take_due(TimePoint now, std::size_t room) {
   std::vector<std::pair<std::string, Wish>> due;
   while (due.size() < room && !queue_.empty() && queue_.begin()->first <= now) {

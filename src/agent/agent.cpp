@@ -12,6 +12,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
+constexpr Duration small_correction = 1min;
 constexpr Duration longest_nap = 15min;  // the clock of a Pi may jump while we sleep
 
 }  // namespace
@@ -24,6 +25,10 @@ class Agent::Workers {
       threads_.emplace_back([this](const std::stop_token& stop) {
         while (const std::optional<Task> task = tasks_.take(stop)) agent_.work(*task, stop);
       });
+  }
+
+  ~Workers() {
+    for (std::jthread& thread : threads_) thread.request_stop();  // all at once, not one after the other
   }
 
   std::size_t idle() const { return idle_; }
@@ -87,8 +92,12 @@ void Agent::run(std::vector<Managed> certificates, const std::function<void()>& 
   std::multimap<std::string, std::promise<std::optional<Outcome>>> waiting;
   Workers workers(*this, static_cast<std::size_t>(workers_));
 
+  TimePoint latest = clock_.now();
   while (!stop.stop_requested()) {
-    for (auto& [name, wish] : agenda_.take_due(clock_.now(), workers.idle())) workers.start({managed_.at(name), wish});
+    const TimePoint now = clock_.now();
+    if (now < latest - small_correction) agenda_.wake_all(now);
+    latest = now;
+    for (auto& [name, wish] : agenda_.take_due(now, workers.idle())) workers.start({managed_.at(name), wish});
 
     Duration nap = longest_nap;
     if (const std::optional<TimePoint> wake = agenda_.wake_at(); wake && workers.idle() > 0)
@@ -106,12 +115,19 @@ void Agent::run(std::vector<Managed> certificates, const std::function<void()>& 
       if (not_servable.erase(servable->name) > 0 && not_servable.empty()) ready();
     } else if (auto* replacement = std::get_if<Replace>(&*message)) {
       take(std::move(replacement->certificates));
+      const auto is_gone = [this](const std::string& name) { return !managed_.contains(name); };
+      if (std::erase_if(not_servable, is_gone) > 0 && not_servable.empty()) ready();
+      for (auto& [name, answer] : waiting)
+        if (is_gone(name)) answer.set_value(std::nullopt);
+      std::erase_if(waiting, [&](const auto& entry) { return is_gone(entry.first); });
     } else if (auto* renew = std::get_if<Renew>(&*message)) {
       if (agenda_.hurry(renew->name, renew->wish, clock_.now()))
         waiting.emplace(renew->name, std::move(renew->answer));
       else
         renew->answer.set_value(std::nullopt);
     }
+  }
+  while (mailbox_.take(0ms, {})) {  // who still waits for an answer hears that there will be none
   }
 }
 

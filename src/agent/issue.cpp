@@ -32,13 +32,13 @@ class Pace {
     if (left <= 0ms)
       throw Error(Remedy::retry,
                   std::string(for_what) + " took more than " + describe(patience) + "; the next try goes on with it");
-    const Duration pause = retry_after ? std::max<Duration>(*retry_after - clock_.now(), 1ms) : std::min(step_, left);
-    if (pause > left)
+    const Duration asked = retry_after ? *retry_after - clock_.now() : 0ms;
+    if (asked > left)
       throw Error(Remedy::wait,
-                  "the server wants to be asked for " + std::string(for_what) + " again only in " + describe(pause),
+                  "the server wants to be asked for " + std::string(for_what) + " again only in " + describe(asked),
                   retry_after);
-    if (!clock_.sleep_for(pause, stop)) throw Stopped{};
-    if (!retry_after) step_ = std::min<Duration>(step_ * 2, 5s);
+    if (!clock_.sleep_for(std::min(std::max(asked, step_), left), stop)) throw Stopped{};
+    step_ = std::min<Duration>(step_ * 2, 5s);
   }
 
  private:
@@ -47,28 +47,25 @@ class Pace {
   Duration step_ = 4ms;
 };
 
-std::vector<Identifier> sorted(std::vector<Identifier> identifiers) {
-  std::sort(identifiers.begin(), identifiers.end());
-  return identifiers;
-}
-
 /// The order of an earlier run, if it can still lead somewhere.
 std::optional<Order> pick_up(Session& session, const IssueRequest& request, const std::stop_token& stop) {
   if (request.pending_order.empty()) return std::nullopt;
   try {
     Order order = session.order(request.pending_order, stop).value;
-    const bool same_names = sorted(order.identifiers) == sorted(request.identifiers);
-    if (order.status == Status::invalid || !same_names) return std::nullopt;
+    if (order.status == Status::invalid || !same_names(order.identifiers, request.identifiers)) return std::nullopt;
     request.progress("going on with the order of an earlier run");
     return order;
   } catch (const ProblemError& refused) {
-    if (refused.remedy() == Remedy::wait || refused.problem().type == "serverInternal") throw;
+    const int status = refused.problem().status;
+    if (status >= 500 || status == 408 || status == 429) throw;
     return std::nullopt;  // the server has forgotten it
   }
 }
 
 /// Shows an answer for everything that the server has not validated yet; nothing is sent before all of them stand.
 std::vector<Attempt> present_all(Session& session, Solver& solver, const Order& order, const std::stop_token& stop) {
+  if (order.authorizations.size() > order.identifiers.size())
+    throw Error(Remedy::retry, "the server wants more authorizations than there are names");
   std::vector<Attempt> attempts;
   for (const std::string& url : order.authorizations) {
     const Authorization authorization = session.authorization(url, stop);

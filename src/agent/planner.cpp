@@ -30,7 +30,7 @@ Duration wait_after_failure(int failures, const std::optional<Validity>& validit
     const Duration at_least = std::min<Duration>(10min, validity->lifetime() / 100);
     wait = std::min(wait, std::max((validity->not_after - now) / 2, at_least));
   }
-  return wait;
+  return std::max<Duration>(wait, 1s);
 }
 
 Duration wait_after_deployment(int failures, bool operator_needed) {

@@ -17,6 +17,7 @@ namespace {
 constexpr Duration look_every = 24h;
 constexpr Duration longest_wait = 24h;              // the ladder's last step
 constexpr Duration longest_asked_wait = 7 * 24h;    // no limit of a real server lasts longer
+constexpr std::size_t longest_error = 4000;         // bytes of a server's explanations
 constexpr int repeated_failures_worth_a_write = 8;  // then a broker that stays away costs the SD card nothing
 
 std::vector<Identifier> sorted(std::vector<Identifier> identifiers) {
@@ -31,7 +32,7 @@ bool usable(const std::optional<Held>& held, TimePoint now) {
 /// Held, of the names, the server and the kind of key that are wanted now.
 bool as_wanted(const Managed& managed, const Held& held) {
   return held.server == managed.server && held.pair.key.type() == managed.key_type &&
-         held.pair.chain.leaf().identifiers() == sorted(managed.identifiers);
+         same_names(held.pair.chain.leaf().identifiers(), managed.identifiers);
 }
 
 std::optional<Validity> validity_of(const std::optional<Held>& held) {
@@ -55,7 +56,8 @@ Due next_order(const Managed& managed, const std::optional<Held>& held, const Re
     due = {plan_renewal(validity, spread_of(managed.name)), Reason::lifetime};
     // A short-lived certificate that was set back by more than its share would be due again as soon as it is issued.
     if (record.last_attempt && *record.last_attempt <= now)
-      due.when = std::max(due.when, *record.last_attempt + (validity.not_after - *record.last_attempt) / 3);
+      due.when = std::max(
+          due.when, *record.last_attempt + std::max<Duration>((validity.not_after - *record.last_attempt) / 3, 1s));
   }
   if (record.inputs != inputs_of(managed)) return due;
   // A wait that lies further ahead than any of ours was written by a clock that was wrong.
@@ -81,6 +83,7 @@ struct Renewer::Attempt {
   bool ordered = false;
   bool issued = false;
   bool looked = false;
+  bool looked_fully = false;
   std::string deploy_error_before{};
 
   TimePoint now() const { return renewer.clock_.now(); }
@@ -93,12 +96,22 @@ struct Renewer::Attempt {
     record.cert_dir = managed.target.folder;
     held = state.held();
     deploy_error_before = record.deploy.last_error;
+    if (record.not_before && *record.not_before > now() + longest_asked_wait) record.not_before.reset();
     if (record.inputs == inputs_of(managed)) return;
+    record.last_attempt.reset();
     record.inputs = inputs_of(managed);
     record.failures = 0;
     record.last_error.clear();
     record.next_attempt.reset();
     record.not_before.reset();
+  }
+
+  bool pair_lies() const {
+    try {
+      return Deployer::deployed(managed.target).has_value();
+    } catch (const Error&) {  // the deployment says the same, where it counts
+      return false;
+    }
   }
 
   /// Orders a certificate if one is due or wished for.
@@ -117,6 +130,7 @@ struct Renewer::Attempt {
     ordered = true;
     record.last_attempt = now();
     record.reason = due.reason;
+    state.save_record(record);  // where this is not possible, nothing is ordered
     try {
       held = Held{renewer.obtain(managed, state, held, servable, stop), managed.server};
       issued = true;
@@ -126,7 +140,7 @@ struct Renewer::Attempt {
       record.deploy = {};
     } catch (const Error& error) {
       ++record.failures;
-      record.last_error = error.message();
+      record.last_error = printable(error.message(), longest_error);
       record.not_before = error.not_before();
       if (record.not_before) record.not_before = std::min<TimePoint>(*record.not_before, now() + longest_asked_wait);
       record.next_attempt = now() + wait_after_failure(record.failures, validity_of(held), now());
@@ -146,6 +160,7 @@ struct Renewer::Attempt {
     if (deploy.rejected == fingerprint && !wish.now && !daily) return;
 
     looked = true;
+    looked_fully = full;
     const Deployment done = Deployer(renewer.clock_, renewer.log_)
                                 .deploy(managed.target, held->pair, full ? Effort::full : Effort::look, stop);
     deploy.last_look = now();
@@ -186,7 +201,7 @@ struct Renewer::Attempt {
   }
 
   void save() const {
-    const bool nothing_new = !ordered && record.deploy.failures > repeated_failures_worth_a_write &&
+    const bool nothing_new = !ordered && !looked_fully && record.deploy.failures > repeated_failures_worth_a_write &&
                              record.deploy.last_error == deploy_error_before;
     if (!nothing_new) state.save_record(record);
   }
@@ -229,6 +244,7 @@ Outcome Renewer::renew(const Managed& managed, const Wish& wish, const std::func
   Attempt attempt{.renewer = *this, .managed = managed, .wish = wish, .stop = stop};
   try {
     attempt.load();
+    if (attempt.pair_lies()) servable();
     if (attempt.held && !wish.force) {
       attempt.deploy_if_due();
       servable();
@@ -262,7 +278,7 @@ CertifiedKey Renewer::obtain(const Managed& managed, const CertificateState& sta
                              const std::function<void()>& servable, const std::stop_token& stop) const {
   std::optional<Pending> pending = state.pending();
   if (pending && (pending->server != managed.server || pending->key.type() != managed.key_type ||
-                  sorted(pending->identifiers) != sorted(managed.identifiers)))
+                  !same_names(pending->identifiers, managed.identifiers)))
     pending->order_url.clear();
 
   // The key is made beside the network, and the placeholder stands as soon as there is a key.
@@ -305,6 +321,10 @@ CertifiedKey Renewer::obtain(const Managed& managed, const CertificateState& sta
     pair = issue(session, *managed.solver, clock_, request, stop);
   }
 
+  if (held && pair->chain.leaf() == held->pair.chain.leaf()) {  // the order was done with before the last crash
+    request.pending_order.clear();
+    pair = issue(session, *managed.solver, clock_, request, stop);
+  }
   try {
     check_issued(*pair, managed.identifiers, clock_.now());
   } catch (const Error&) {

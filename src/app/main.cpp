@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -13,6 +14,13 @@
 
 namespace acme_agent {
 namespace {
+
+/// Where standard input, output or error are closed, the next file opened (a key, perhaps) would take their place and
+/// get our messages.
+void open_standard_descriptors() {
+  for (int descriptor = 0; descriptor <= 2; ++descriptor)
+    if (::fcntl(descriptor, F_GETFD) < 0) ::open("/dev/null", O_RDWR);
+}
 
 int dispatch(const std::vector<std::string>& arguments, const Environment& environment) {
   const CommandLine command_line = parse_command_line(arguments);
@@ -35,6 +43,7 @@ int dispatch(const std::vector<std::string>& arguments, const Environment& envir
 
 int main(int argc, char** argv) {
   using namespace acme_agent;
+  open_standard_descriptors();
   try {
     return dispatch({argv + 1, argv + argc}, environment_of_process(environ));
   } catch (const Error& error) {

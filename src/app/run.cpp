@@ -92,10 +92,10 @@ int run_daemon(Wiring& wiring, const Configuration& configuration, const Command
   });
   const SignalThread signals([&](int number) {
     if (ends(number)) {
-      wiring.log().info("stopping");
-      notify_service_manager("STOPPING=1");
       end_within_a_second(exit_ok);
       stop.request_stop();
+      notify_service_manager("STOPPING=1");
+      wiring.log().info("stopping");
     }
     if (number != SIGHUP) return;
     try {
@@ -105,8 +105,8 @@ int run_daemon(Wiring& wiring, const Configuration& configuration, const Command
       wiring.log().info("the configuration was read again");
       if (needs_restart(configuration, changed))
         wiring.log().warning("state-dir, workers, log-level and log-format take effect with a restart only");
-    } catch (const Error& error) {
-      for (const std::string& line : split(error.message(), '\n')) wiring.log().error(line);
+    } catch (const std::exception& error) {
+      for (const std::string& line : split(error.what(), '\n')) wiring.log().error(line);
       wiring.log().error("the configuration stays as it was");
     }
   });
@@ -125,9 +125,9 @@ int run_for_now(Wiring& wiring, const Configuration& configuration, const Wish& 
   std::stop_source stop;
   const SignalThread signals([&](int number) {
     if (!ends(number)) return;
-    wiring.log().info("stopping");
     end_within_a_second(exit_failed);
     stop.request_stop();
+    wiring.log().info("stopping");
   });
   const std::map<std::string, Outcome> outcomes = agent.run_once(std::move(certificates), wish, stop.get_token());
   return outcomes.size() < all ? exit_failed : exit_code_of(outcomes);

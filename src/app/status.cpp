@@ -60,7 +60,8 @@ Report report_on(const std::string& name, const CertificateSettings* settings, c
     report.server = settings->server.name;
     for (const Identifier& identifier : settings->identifiers) report.domains.push_back(identifier.value);
   } else if (report.leaf) {
-    for (const Identifier& identifier : report.leaf->identifiers()) report.domains.push_back(identifier.value);
+    for (const Identifier& identifier : report.leaf->identifiers())
+      report.domains.push_back(printable(identifier.value));
   }
 
   report.state = !report.leaf                               ? "missing"
@@ -146,7 +147,7 @@ void print(const Report& report, TimePoint now) {
   if (!report.domains.empty()) line("names", join(report.domains));
   if (report.leaf) {
     const std::optional<KeyType> type = report.leaf->key_type();
-    line("issuer", report.leaf->issuer() + (type ? ", key " + std::string(to_string(*type)) : ""));
+    line("issuer", printable(report.leaf->issuer()) + (type ? ", key " + std::string(to_string(*type)) : ""));
     line("files", report.folder.string());
   }
   for (const Served& served : record.served)

@@ -112,8 +112,7 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   } catch (const AlreadyRunning&) {
     throw;
   } catch (const Error& error) {
-    throw Error(Remedy::ask_operator, "cert-dir of " + settings.name + ": " + error.message() +
-                                          "; make the folder writable for the agent, or give another --cert-dir");
+    throw error.while_doing("the cert-dir of " + settings.name + " cannot be used");
   }
   return managed;
 }

@@ -1,5 +1,6 @@
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <array>
 
 #include <acme_agent/base/error.hpp>
@@ -73,6 +74,12 @@ Identifier parse_identifier(std::string_view text) {
     }
     rest.remove_prefix(dot + 1);
   }
+}
+
+bool same_names(std::vector<Identifier> one, std::vector<Identifier> other) {
+  std::sort(one.begin(), one.end());
+  std::sort(other.begin(), other.end());
+  return one == other;
 }
 
 }  // namespace acme_agent

@@ -55,12 +55,13 @@ bool is_good(const CertifiedKey& pair, const std::vector<Identifier>& identifier
 
 /// Whether `lying` must not be replaced by `held`. Pairs of different authorities cannot be compared by their dates,
 /// since each has its own lifetimes and sets them back differently: there, what the operator's server issued counts.
+/// What we hold for other names, or past its end, never replaces a good one.
 bool stays(const CertifiedKey& lying, const CertifiedKey& held, const std::vector<Identifier>& identifiers,
            TimePoint now) {
   if (!is_good(lying, identifiers, now)) return false;
+  if (!is_good(held, identifiers, now)) return true;
   const Validity ours = held.chain.leaf().validity();
   const Validity theirs = lying.chain.leaf().validity();
-  if (ours.not_after < now) return true;
   return lying.chain.top() == held.chain.top() && ours.not_before < theirs.not_before &&
          ours.not_after < theirs.not_after;
 }
@@ -174,8 +175,9 @@ class Attempt {
     if (effort == Effort::look && was_told()) return not_served(before);
     const std::optional<Error> untold = reload();
     if (!untold && !was_told()) remember_told();
-    // Where nobody could be told, waiting brings nothing.
-    const Sights after = untold && !told_somebody_ ? look(pair_.chain) : look_until_served(pair_.chain);
+    // Where nobody was told and nobody listens, waiting brings nothing: the broker may be waiting for us to get ready.
+    const bool may_change = told_somebody_ || (!untold && listening(before));
+    const Sights after = may_change ? look_until_served(pair_.chain) : look(pair_.chain);
 
     if (is_proven(after)) {
       if (untold) log_.warning("the new certificate is served, but " + untold->message(), target_.name);
@@ -435,10 +437,11 @@ Deployment Deployer::deploy(const DeploymentTarget& target, const CertifiedKey& 
     if (!lying || !stays(*lying, held, target.identifiers, clock_.now())) {
       return Attempt(target, held, clock_, log_, stop).deploy(effort);
     }
-    log_.warning("a newer certificate than ours lies in " + target.folder.string() + " (until " +
-                     format_rfc3339(lying->chain.leaf().validity().not_after) +
-                     ") and stays; take its files away if ours shall be deployed",
-                 target.name);
+    if (effort == Effort::full)
+      log_.warning("a better certificate than ours lies in " + target.folder.string() + " (until " +
+                       format_rfc3339(lying->chain.leaf().validity().not_after) +
+                       ") and stays; take its files away if ours shall be deployed",
+                   target.name);
     return Attempt(target, *lying, clock_, log_, stop).deploy(effort);
   } catch (const Error& error) {
     return failed(error);
@@ -451,11 +454,11 @@ std::optional<Deployment> Deployer::deploy_placeholder(const DeploymentTarget& t
     const TimePoint now = clock_.now();
     const std::optional<CertifiedKey> lying = deployed(target);
     if (lying && !lying->chain.leaf().placeholder()) return std::nullopt;
+    if (!lying && foreign_pair_lies_in(target.folder)) return std::nullopt;
 
-    std::vector<Identifier> names = target.identifiers;
-    std::sort(names.begin(), names.end());
     const bool usable = lying && lying->chain.leaf().has_public_key_of(key) &&
-                        lying->chain.leaf().identifiers() == names && lying->chain.leaf().validity().contains(now);
+                        same_names(lying->chain.leaf().identifiers(), target.identifiers) &&
+                        lying->chain.leaf().validity().contains(now);
     const CertifiedKey placeholder =
         usable ? *lying
                : CertifiedKey{key,

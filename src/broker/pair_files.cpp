@@ -22,6 +22,18 @@ std::optional<CertifiedKey> parse_pair(const Secret& key_pem, std::string_view c
   return std::nullopt;
 }
 
+std::optional<Certificate> first_certificate(std::string_view text) {
+  constexpr std::string_view end_line = "-----END CERTIFICATE-----";
+  const std::size_t begin = text.find("-----BEGIN CERTIFICATE-----");
+  const std::size_t end = text.find(end_line, begin);
+  if (begin == std::string_view::npos || end == std::string_view::npos) return std::nullopt;
+  try {
+    return CertificateChain::from_pem(text.substr(begin, end + end_line.size() - begin)).leaf();
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 bool has_ownership(const fs::path& path, const Ownership& ownership) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) throw_errno("cannot read", path, errno);
@@ -70,6 +82,23 @@ std::optional<CertifiedKey> read_pair(const fs::path& folder) {
     if (chain != std::string_view::npos) return parse_pair(*combined, combined->reveal().substr(chain));
   }
   return std::nullopt;
+}
+
+bool foreign_pair_lies_in(const fs::path& folder) {
+  const std::optional<Secret> key = read_file(folder / "privkey.pem");
+  if (!key || key->reveal().find("PRIVATE KEY-----\n", key->reveal().find("-----END ")) == std::string_view::npos)
+    return false;
+  for (const char* name : {"fullchain.pem", "cert.pem"}) {
+    const std::optional<Secret> text = read_file(folder / name);
+    const std::optional<Certificate> leaf = text ? first_certificate(text->reveal()) : std::nullopt;
+    if (!leaf || leaf->placeholder()) continue;
+    try {
+      return leaf->has_public_key_of(PrivateKey::from_pem(*key));
+    } catch (const Error&) {
+      return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace acme_agent

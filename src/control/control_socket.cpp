@@ -95,6 +95,7 @@ void ControlServer::serve(const std::stop_token& stop) {
     ::poll(ready, 2, -1);
     conversations.remove_if([](const std::future<void>& one) { return one.wait_for(0s) == std::future_status::ready; });
     FileDescriptor caller(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!caller.valid() && (errno == EMFILE || errno == ENFILE)) ::poll(ready, 1, 100);  // until one is free again
     if (!caller.valid() || conversations.size() >= most_conversations) continue;
 
     conversations.push_back(std::async(std::launch::async, [this, stop, accepted = std::move(caller)]() mutable {

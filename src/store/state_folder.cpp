@@ -52,7 +52,7 @@ void StateFolder::create() const {
     }
     check_writable(folder_);
   } catch (const Error& error) {
-    throw Error(Remedy::ask_operator, "the state folder cannot be used: " + error.message());
+    throw error.while_doing("the state folder cannot be used");
   }
 }
 

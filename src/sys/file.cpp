@@ -30,6 +30,8 @@ Cause explain(const std::filesystem::path& path, int error) {
       return {Remedy::ask_operator, "permission denied to user " + std::to_string(::geteuid())};
     case EROFS:
       return {Remedy::ask_operator, "the file system is read-only (a systemd unit may need it in ReadWritePaths=)"};
+    case ENOENT:
+      return {Remedy::ask_operator, "no such file or directory"};
     case ENOTDIR:
       return {Remedy::ask_operator, "something on the way to it is not a folder"};
     case EISDIR:
@@ -99,11 +101,12 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
 /// The group first and the user last: without root's powers only the owner may do the other two.
 void apply(const Ownership& ownership, int file, const std::filesystem::path& path) {
   if (ownership.gid && ::fchown(file, static_cast<uid_t>(-1), *ownership.gid) != 0) {
-    throw_errno("cannot give group " + std::to_string(*ownership.gid) + " (only root and members of it may)", path, errno);
+    throw_errno("cannot give to group " + std::to_string(*ownership.gid) + ", as only root and its members can,", path,
+                errno);
   }
   if (::fchmod(file, ownership.mode) != 0) throw_errno("cannot set the mode of", path, errno);
   if (ownership.uid && ::fchown(file, *ownership.uid, static_cast<gid_t>(-1)) != 0) {
-    throw_errno("cannot give user " + std::to_string(*ownership.uid) + " (only root may: run as root, or as that user)", path, errno);
+    throw_errno("cannot give to user " + std::to_string(*ownership.uid) + ", as only root can,", path, errno);
   }
 }
 

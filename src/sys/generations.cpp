@@ -149,6 +149,7 @@ void write_generation(const fs::path& folder, Number number, const std::vector<O
 Ownership ownership_of(const fs::path& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) throw_errno("cannot read", path, errno);
+  if (::geteuid() != 0) return {std::nullopt, std::nullopt, status.st_mode & 0777};  // only root may give files away
   return {status.st_uid, status.st_gid, status.st_mode & 0777};
 }
 

@@ -80,6 +80,15 @@ TEST_CASE("hurry during the work is kept until the work is done") {
   CHECK(due[0].second.force);
 }
 
+TEST_CASE("when the clock was set back everything is due, but for what is being worked on") {
+  Agenda agenda;
+  agenda.add("idle", now + 60 * 24h);
+  agenda.add("busy", now);
+  agenda.take_due(now, 1);
+  agenda.wake_all(now);
+  CHECK(names(agenda.take_due(now, 9)) == Names{"idle"});
+}
+
 TEST_CASE("nobody can hurry what is not there") {
   Agenda agenda;
   CHECK_FALSE(agenda.hurry("a", {.now = true}, now));

@@ -97,3 +97,17 @@ TEST_CASE("who waits for a renewal is told when the agent ends first") {
   }
   CHECK_THROWS_AS(answer.get(), std::future_error);
 }
+
+TEST_CASE("a clock that was years ahead and is set right does not put the agent to sleep for years") {
+  RunningAgent t;
+  const TimePoint real = t.clock.now();
+  t.clock.set(real + 24h * 3650);
+  t.start({t.managed()});
+  CHECK(t.renew_and_wait("mydyn.example", {})->exit_code() == 0);
+  t.clock.set(real);
+  CHECK_FALSE(t.renew_and_wait("other.example", {}));  // any message, or the end of a nap, makes it look at the clock
+  const auto give_up = std::chrono::steady_clock::now() + 20s;
+  while (t.record().deploy.last_look > real + 24h && std::chrono::steady_clock::now() < give_up)
+    std::this_thread::sleep_for(10ms);
+  CHECK(t.record().deploy.last_look < real + 24h);
+}

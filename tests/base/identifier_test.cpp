@@ -97,3 +97,11 @@ TEST_CASE("a refusal quotes hostile text without passing it through") {
   CHECK(says("a\x1b[2J.example", "\\x1b[2J"));
   CHECK(refusal(std::string(100000, 'a') + ".example").size() < 1000);
 }
+
+TEST_CASE("the same names in another order are the same, one more or one twice is not") {
+  const Identifier a{Identifier::Type::dns, "a.example"};
+  const Identifier b{Identifier::Type::dns, "b.example"};
+  CHECK(same_names({a, b}, {b, a}));
+  CHECK_FALSE(same_names({a}, {a, b}));
+  CHECK_FALSE(same_names({a, a}, {a}));
+}

@@ -873,4 +873,31 @@ TEST_CASE("a broker hears the first domain, and for a wildcard a name that it co
 }
 
 }  // namespace
+
+TEST_CASE("a pair of somebody else that we merely do not understand is never replaced by a placeholder") {
+  Deploying t;
+  fs::create_directories(t.folder);
+  const CertifiedKey good = t.pair(rsa_key());
+  const std::string pem = good.chain.pem();
+  const std::string unknown = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
+  std::ofstream(t.folder / "fullchain.pem") << pem;
+  std::ofstream(t.folder / "privkey.pem") << unknown;
+  CHECK_FALSE(t.place(rsa_key()));
+  std::ofstream(t.folder / "fullchain.pem")
+      << pem << "-----BEGIN DH PARAMETERS-----\nMIIB\n-----END DH PARAMETERS-----\n";
+  std::ofstream(t.folder / "privkey.pem") << good.key.to_pem().reveal();
+  CHECK_FALSE(t.place(rsa_key()));
+  std::ofstream(t.folder / "privkey.pem") << other_rsa_key().to_pem().reveal();
+  CHECK(t.place(rsa_key()));
+}
+
+TEST_CASE("where nobody listens and nobody was told there is nothing to wait for") {
+  Deploying t;
+  t.processes.end(812);
+  t.broker.stop();
+  const TimePoint before = t.clock.now();
+  CHECK(t.deploy(t.pair(rsa_key())).state == State::waiting);
+  CHECK(t.clock.now() == before);
+}
+
 }  // namespace acme_agent::test

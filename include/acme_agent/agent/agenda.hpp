@@ -32,6 +32,9 @@ class Agenda {
   /// Makes the entry due at once, or as soon as it is settled; false if it is unknown.
   bool hurry(const std::string& name, const Wish& wish, TimePoint now);
 
+  /// Everything that is not being worked on is due now: for a clock that was set back, by which all dates are too late.
+  void wake_all(TimePoint now);
+
   /// The entries that are due, most overdue first, `room` at most; from then on they are being worked on.
   std::vector<std::pair<std::string, Wish>> take_due(TimePoint now, std::size_t room);
 

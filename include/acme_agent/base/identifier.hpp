@@ -3,6 +3,7 @@
 #include <compare>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace acme_agent {
 
@@ -20,5 +21,8 @@ struct Identifier {
 /// Reads a name or an address as a user writes it: upper case and one final dot are mended. Throws Error
 /// (ask_operator) with a sentence that quotes the text and says which rule it breaks.
 Identifier parse_identifier(std::string_view text);
+
+/// The same names, in whatever order.
+bool same_names(std::vector<Identifier> one, std::vector<Identifier> other);
 
 }  // namespace acme_agent

@@ -16,6 +16,8 @@ std::optional<KeyType> parse_key_type(std::string_view word);
 std::vector<std::string> key_type_words();
 
 /// Broker and clients tell RSA from ECDSA; the size makes no difference to a reload.
-inline bool is_rsa(KeyType type) { return type <= KeyType::rsa4096; }
+inline bool is_rsa(KeyType type) {
+  return type <= KeyType::rsa4096;
+}
 
 }  // namespace acme_agent

@@ -47,8 +47,8 @@ struct CertificateSettings {
   std::optional<std::filesystem::path> cert_dir;  ///< Nothing: STATE/live/NAME.
   std::string owner;                              ///< USER[:GROUP]; empty: not given.
   unsigned mode = 0640;
-  std::vector<ReloadRule> reload;                 ///< Empty: `none`.
-  std::vector<Endpoint> probes;                   ///< Empty: `none`.
+  std::vector<ReloadRule> reload;  ///< Empty: `none`.
+  std::vector<Endpoint> probes;    ///< Empty: `none`.
   bool probe_is_default = false;
   Duration probe_timeout = std::chrono::seconds(10);
   bool placeholder = true;
@@ -77,20 +77,21 @@ struct CommandLine {
 /// The environment that settings may come from.
 struct Environment {
   std::vector<std::pair<std::string, std::string>> variables;
-  bool root = false;                                                 ///< Decides the default of --state-dir.
+  bool root = false;                                                         ///< Decides the default of --state-dir.
   std::filesystem::path default_config = "/etc/acme-agent/acme-agent.conf";  ///< With conf.d/*.conf beside it.
 };
 Environment environment_of_process(char** envp);
 
-/// Throws Error (ask_operator): unknown option or command with the nearest known one, a missing or surplus value. Options are
-/// never guessed from a prefix.
+/// Throws Error (ask_operator): unknown option or command with the nearest known one, a missing or surplus value.
+/// Options are never guessed from a prefix.
 CommandLine parse_command_line(const std::vector<std::string>& arguments);
 
 /// Reads the files and puts everything together: command line beats environment beats file beats default.
 /// Throws Error (ask_operator) whose message has every complaint, a line each, with file and line or the option.
 Configuration load_configuration(const CommandLine& command_line, const Environment& environment);
 
-/// The help page: an overview for an empty topic, else about one command or "options". Throws Error for an unknown topic.
+/// The help page: an overview for an empty topic, else about one command or "options". Throws Error for an unknown
+/// topic.
 std::string help_text(const std::string& topic);
 
 }  // namespace acme_agent

@@ -128,7 +128,7 @@ class StateFolder {
  public:
   explicit StateFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
-  /// Makes what is missing, with the modes of the contract. Throws Error (ask_operator) if it cannot be used.
+  /// Makes what is missing, with the modes of the contract. Throws Error if it cannot be used.
   void create() const;
 
   const std::filesystem::path& path() const { return folder_; }
