@@ -145,6 +145,7 @@ void print(const Report& report, TimePoint now) {
     std::cout << "  " << label << std::string(9 - label.size(), ' ') << text << "\n";
   };
   if (!report.domains.empty()) line("names", join(report.domains));
+  if (!report.server.empty()) line("server", report.server);
   if (report.leaf) {
     const std::optional<KeyType> type = report.leaf->key_type();
     line("issuer", printable(report.leaf->issuer()) + (type ? ", key " + std::string(to_string(*type)) : ""));
