@@ -172,7 +172,10 @@ class Attempt {
     if (const std::optional<std::string> hint = needs_restart(before)) {
       return end(Deployment::State::restart_needed, *hint, before);
     }
-    if (effort == Effort::look && was_told()) return not_served(before);
+    if (effort == Effort::look && was_told()) {
+      told_before_ = true;
+      return not_served(before);
+    }
     const std::optional<Error> untold = reload();
     if (!untold && !was_told()) remember_told();
     // Where nobody was told and nobody listens, waiting brings nothing: the broker may be waiting for us to get ready.
@@ -378,7 +381,7 @@ class Attempt {
     }
     const bool shown = std::any_of(after.begin(), after.end(), [](const Sight& sight) { return sight.verdict.shown; });
     if (!shown) return "; is this the broker's port for TLS?";
-    if (!result_.reloaded) return "; nobody was found who could be told to reload: set --reload";
+    if (!result_.reloaded && !told_before_) return "; nobody was found who could be told to reload: set --reload";
     return "; are certfile and keyfile of the broker those in " + target_.folder.string() + "?";
   }
 
@@ -418,6 +421,7 @@ class Attempt {
   const std::vector<Process> readers_;
   const Ownership ownership_;
   bool told_somebody_ = false;
+  bool told_before_ = false;
   Deployment result_;
 };
 

@@ -21,8 +21,8 @@ bool lie_in(const std::filesystem::path& folder, const std::vector<GenerationFol
 /// Throws Error if a file may not be read.
 std::optional<CertifiedKey> read_pair(const std::filesystem::path& folder);
 
-/// Whether a certificate of somebody else lies in the folder with a key that we merely do not understand: of a kind that
-/// KeyType does not know, encrypted, or among further PEM blocks. A broker may well serve it.
+/// Whether a certificate of somebody else lies in the folder with a key that we merely do not understand: of a kind
+/// that KeyType does not know, encrypted, or among further PEM blocks. A broker may well serve it.
 bool foreign_pair_lies_in(const std::filesystem::path& folder);
 
 }  // namespace acme_agent

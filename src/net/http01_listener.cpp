@@ -193,8 +193,7 @@ void Http01Listener::State::count_visit(const std::string& target) {
   visited.notify_all();
 }
 
-Http01Listener::Http01Listener(Endpoint address, std::function<std::string(std::uint16_t port)> port_holder,
-                               Log& log)
+Http01Listener::Http01Listener(Endpoint address, std::function<std::string(std::uint16_t port)> port_holder, Log& log)
     : state_(std::make_shared<State>(std::move(address), std::move(port_holder), log)) {}
 
 Http01Listener::~Http01Listener() = default;

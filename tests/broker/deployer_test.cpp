@@ -184,10 +184,13 @@ TEST_CASE("a broker that was told once is not told again by a mere look, until i
   const CertifiedKey held = t.pair(rsa_key());
   int told = 0;
   t.processes.on_signal = [&told](const Process&, int) { ++told; };
-  CHECK(t.deploy(held).state == State::failed);
+  const Deployment first = t.deploy(held);
+  CHECK(first.state == State::failed);
   CHECK(told == 1);
   const TimePoint before = t.clock.now();
-  CHECK(t.deploy(held, Effort::look).state == State::failed);
+  const Deployment look = t.deploy(held, Effort::look);
+  CHECK(look.state == State::failed);
+  CHECK(look.detail == first.detail);
   CHECK(told == 1);
   CHECK(t.clock.now() == before);
   CHECK(t.deploy(held).state == State::failed);
