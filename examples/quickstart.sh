@@ -194,7 +194,7 @@ sed 's/^/        /' "$work/agent.log"
 
 cat <<END
 
-Seen, in $((SECONDS - began)) seconds:
+Seen, in $((SECONDS - began)) s:
     a placeholder      serial $placeholder, so that Mosquitto could start before any certificate was there
     an issuance        serial $first, from Pebble over ACME with HTTP-01
     a reload           by SIGHUP, and the proof of it on port $mqtts_port
