@@ -1,12 +1,12 @@
 #!/bin/sh
 # run.sh [--long]: installs what is missing, builds with sanitizers and runs every test. For Debian 12; root, or sudo.
-# --long adds the whole round under ThreadSanitizer.
+# --long adds the whole round under ThreadSanitizer, and runs the load tests at their full size.
 # Ends with "N passed, N failed, N skipped", and with 0 only if nothing failed.
 set -eu
 cd "$(dirname "$0")/.."
-long=no
+long=no long_option=
 case "${1-}" in
-  --long) long=yes ;;
+  --long) long=yes long_option=--long ;;
   "") ;;
   *) sed -n '2,4s/^# //p' "$0" >&2; exit 2 ;;
 esac
@@ -83,7 +83,7 @@ unit_tests() { # unit_tests PRESET [WRAPPER...]: as root, since some of what the
 e2e_tests() { # e2e_tests PRESET [WRAPPER...]
   preset=$1; shift
   log=build/$preset-e2e.log
-  { as_root "$@" tests/e2e/run.py --agent "build/$preset/acme-agent" 2>&1 || true; } | tee "$log"
+  { as_root "$@" tests/e2e/run.py ${long_option:+"$long_option"} --agent "build/$preset/acme-agent" 2>&1 || true; } | tee "$log"
   counts=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\1 \2 \3/p' "$log" | tail -n 1)
   # shellcheck disable=SC2086
   add ${counts:-0 1 0}

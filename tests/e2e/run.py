@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""run.py [--agent PATH] [--jobs N] [--keep] [PATTERN...]: the end-to-end tests, against real Pebble and real Mosquitto.
+"""run.py [--agent PATH] [--jobs N] [--keep] [--long] [PATTERN...]: the end-to-end tests, with real Pebble and Mosquitto.
 
 PATTERN is part of a test's name, like "issuance" or "deployment.RowE4". Runs as root, ends with one line of counts.
 """
@@ -47,6 +47,7 @@ class Run:
     def one(self, test):
         if isinstance(test, unittest.loader._FailedTest):
             test.tell = test.remove_folder = lambda: ""
+            test.figures = []
         result = unittest.TestResult()
         began = time.monotonic()
         test.run(result)
@@ -66,6 +67,8 @@ class Run:
             else:
                 self.passed += 1
                 print(f"ok      {seconds:5.1f} s  {sentence}", flush=True)
+            for line in test.figures:
+                print(f"          {line}", flush=True)
         if not (self.keep and problems):
             test.remove_folder()
 
@@ -75,6 +78,7 @@ def main():
     parser.add_argument("--agent", type=pathlib.Path, default=HERE.parents[1] / "build/dev/acme-agent")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--keep", action="store_true", help="keep the folders of failed tests")
+    parser.add_argument("--long", action="store_true", help="the load tests at their full size: many minutes")
     parser.add_argument("patterns", nargs="*")
     options = parser.parse_args()
     if os.geteuid() != 0:
@@ -82,6 +86,7 @@ def main():
     if not options.agent.exists():
         parser.error(f"there is no {options.agent}: build it, or name another with --agent")
 
+    Case.long = options.long
     Case.build_folder = options.agent.resolve().parent
     Case.run_folder = pathlib.Path(tempfile.mkdtemp(prefix="acme-agent-e2e-"))
     Case.run_folder.chmod(0o755)

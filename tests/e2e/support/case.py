@@ -13,7 +13,9 @@ from support.programs import Program, eventually
 
 
 class Case(unittest.TestCase):
-    agent_path = None  # set by run.py, with the two below
+    agent_path = None  # set by run.py, with the three below
+    long = False  # the load tests at their full size
+    figures = ()
     build_folder = None
     run_folder = None
 
@@ -21,6 +23,7 @@ class Case(unittest.TestCase):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="t-", dir=self.run_folder))
         self.folder.chmod(0o755)
         self.programs = []
+        self.figures = []  # lines for the report, whatever comes out
         self.addCleanup(self._end_programs)
 
     def program(self, name, argv, **options):
