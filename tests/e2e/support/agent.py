@@ -56,12 +56,12 @@ class Agent:
     def renew(self, *words, **more):
         return self.run("renew", self.name, *words, **more)
 
-    def start(self, *words, log=None, **changes):
+    def start(self, *words, log=None, env=None, **changes):
         """The daemon, ready to be talked to; with words, that command in the background."""
         self._starts += 1
         program = self.case.program(log or f"agent-{self._starts}",
-                                    [self.case.agent_path, *words, *self.arguments(**changes)], env=agent_environment(),
-                                    user=self.user)
+                                    [self.case.agent_path, *words, *self.arguments(**changes)],
+                                    env=env or agent_environment(), user=self.user)
         if not words:
             programs.eventually(lambda: self.is_running() or not program.running, 20, "the agent's control socket")
         return program

@@ -23,15 +23,15 @@ def executable(version):
 class Pebble:
     def __init__(self, case, version="debian", http_port=None, lifetime=None, nosleep=True, nonce_reject=0,
                  authz_reuse=50, ipv6="", always_valid=False, sleep_seconds=None,
-                 retry_after=None):
+                 retry_after=None, dns_port=None):
         """`lifetime` of certificates in seconds; `sleep_seconds` the longest wait before a validation; `retry_after` the
-        seconds that the newest one takes for an order."""
+        seconds that the newest one takes for an order; `dns_port` where a name server of the test's own listens."""
         self.case = case
         self.version = version
         self.http_port = http_port or programs.free_port()
         self.port = programs.free_port()
         self.management_port = programs.free_port()
-        self.dns_port = programs.free_port()
+        self.dns_port = dns_port or programs.free_port()
         self.ca_bundle, certificate, key = server_files(case.run_folder)
         self.url = f"https://localhost:{self.port}/dir"
         settings = {
@@ -52,11 +52,12 @@ class Pebble:
             self.env["PEBBLE_VA_ALWAYS_VALID"] = "1"
         if sleep_seconds is not None:
             self.env["PEBBLE_VA_SLEEPTIME"] = str(sleep_seconds)
-        management = programs.free_port()
-        self.dns = case.program("dns", [
-            "pebble-challtestsrv", "-defaultIPv6", ipv6, "-dns01", f"127.0.0.1:{self.dns_port}", "-http01", "", "-https01",
-            "", "-tlsalpn01", "", "-management", f"127.0.0.1:{management}"])
-        self.dns.wait_for_port(management)
+        if not dns_port:
+            management = programs.free_port()
+            self.dns = case.program("dns", [
+                "pebble-challtestsrv", "-defaultIPv6", ipv6, "-dns01", f"127.0.0.1:{self.dns_port}", "-http01", "",
+                "-https01", "", "-tlsalpn01", "", "-management", f"127.0.0.1:{management}"])
+            self.dns.wait_for_port(management)
         self.program = None
         self.start()
 
