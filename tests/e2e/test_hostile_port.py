@@ -55,7 +55,7 @@ class HostilePort(Case):
         attempt = self.me.start("renew", self.me.name, "--force")
         self.eventually(lambda: self.dns.is_asked, 20, "the server's look at us")
         try:
-            self.eventually(until, PATIENCE, "the crowd at the port")
+            self.eventually(until, PATIENCE, "the whole crowd having come to the port and been heard")
         finally:
             waited = self.dns.release()
         code = attempt.wait(40)
@@ -99,8 +99,8 @@ class HostilePort(Case):
             f"issuance undisturbed {sorted(undisturbed)[ROUNDS // 2]:.2f} s, disturbed {sorted(disturbed)[ROUNDS // 2]:.2f} s, "
             f"at most {max(disturbed):.2f} s; up to {max(most_sockets)} sockets; idle PSS {pss} KiB, "
             f"{max(peaks) - rss} KiB more at the peak (RSS from {rss} to {max(peaks)} KiB)")
-        self.assertLess(max(disturbed), min(undisturbed) + LATER_AT_MOST)
+        self.assertLess(max(disturbed), min(undisturbed) + LATER_AT_MOST, "seconds for an issuance among the crowd")
         # twice the idle size, counted without the pages of libraries that others have in memory as well
-        self.assertLess(max(peaks) - rss, pss)
+        self.assertLess(max(peaks) - rss, pss, "KiB more than the idle agent")
         self.assertTrue(self.daemon.running)
         self.assertFalse(programs.listens(self.ca.http_port), "the port is still taken")

@@ -145,7 +145,8 @@ class ShortLives(Case):
                 self.figures.append(
                     f"{lifetime} s to live: {done} renewals in {took:.0f} s, {clients.handshakes} strict handshakes, "
                     f"{sessions.messages} messages; never less than {clients.least_left:.1f} s left to live; from issued to "
-                    f"served {statistics.median(delays or [0]):.2f} s, at most {max(delays or [0]):.2f} s")
+                    f"served {statistics.median(delays or [0]):.2f} s, at most {max(delays or [0]):.2f} s; {ca.orders()} orders")
+                self.figures += [line for line in agent.output().splitlines() if re.match(r"\S+ (warning|error)", line)]
         self.assertEqual(clients.failures, [], "clients that verify were refused")
         self.assertEqual(sessions.failures, [], "sessions were lost")
         self.assertTrue(agent.running, "the agent ended")
