@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import socket
 import time
@@ -102,27 +101,6 @@ class Once(Case):
         once.send(signal.SIGTERM)
         once.wait(10)
         self.assertLess(time.monotonic() - began, 1.0)
-
-
-class Idle(Case):
-    def test_it_sleeps_and_does_not_poll(self):
-        me = self.agent(self.pebble())
-        daemon = me.start()
-        me.wait_until_valid()
-        time.sleep(0.5)
-
-        def work():
-            """How often each thread has woken."""
-            status = {task: open(f"/proc/{daemon.pid}/task/{task}/status").read()
-                      for task in os.listdir(f"/proc/{daemon.pid}/task")}
-            return {task: int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M).group(1))
-                    for task, text in status.items()}
-        before = work()
-        time.sleep(3)
-        woken = sorted(count - before[task] for task, count in work().items())
-        if "libtsan" in open(f"/proc/{daemon.pid}/maps").read():
-            woken.pop()  # ThreadSanitizer has a thread of its own, which polls
-        self.assertLessEqual(sum(woken), 3, woken)
 
 
 class Hup(Case):
@@ -299,22 +277,6 @@ class Restart(Case):
         ca = self.pebble(nosleep=False, sleep_seconds=4, always_valid=True, authz_reuse=0)
         self.crash(ca, "POST /chalZ/")
         self.assertLessEqual(ca.orders(), 2)
-
-    def test_a_crash_at_any_moment_of_a_renewal_leaves_whole_pairs(self):
-        ca = self.pebble(authz_reuse=0)
-        me = self.agent(ca)
-        self.assertEqual(me.once()[0], 0)
-        for milliseconds in (20, 60, 100, 150, 200, 260, 330, 400, 500):
-            attempt = me.start("renew", me.name, "--force", log="agent-killed", reuse_key="no")
-            time.sleep(milliseconds / 1000)
-            attempt.send(signal.SIGKILL)
-            attempt.wait()
-            _, of_key = programs.run(["openssl", "pkey", "-in", me.cert_dir / "privkey.pem", "-pubout"])
-            self.assertEqual(of_key, the_agent.public_key(me.cert_dir / "fullchain.pem"))
-            self.assertEqual(me.status()["state"], "valid")
-        code, output = me.once()
-        self.assertEqual(code, 0, output)
-        self.assertEqual(me.leaf(), me.held_leaf())
 
     def test_a_daemon_that_starts_again_does_not_ask_for_a_certificate_that_it_has(self):
         ca = self.pebble()

@@ -75,12 +75,13 @@ class Case(unittest.TestCase):
 class ServedCase(Case):
     """A certificate from Pebble, served by Mosquitto, and a device that stays connected: where most stories begin."""
 
+    ca_options = {}
     broker_options = {}
     agent_options = {}
 
     def setUp(self):
         super().setUp()
-        self.ca = self.pebble()
+        self.ca = self.pebble(**self.ca_options)
         self.mqtt = self.broker(self.folder / "certs", **self.broker_options)
         self.me = self.agent(self.ca, self.mqtt.port, reload=f"process:{self.mqtt.comm}", probe_timeout="5s",
                              **self.agent_options)

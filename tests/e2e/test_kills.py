@@ -1,0 +1,172 @@
+"""SIGKILL just before any system call of a renewal: a pair that fits always stands, and the next start ends where the one
+before would have ended, without asking for a certificate a second time."""
+
+import collections
+import re
+import ssl
+
+from support import strace, tls
+from support.case import ServedCase
+
+
+def handshake(certificate, key, root):
+    """What a broker that starts on these files would show, judged by a device that trusts `root`; ssl.SSLError if it would
+    not start (the key is another's), or if the device would not like it."""
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(certificate, key)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = server_side.wrap_bio(to_server, to_client, server_side=True)
+    client = ssl.create_default_context(cafile=str(root)).wrap_bio(to_client, to_server, server_hostname="mydyn.example")
+    for _ in range(3):
+        for side in (client, server):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+    return int(client.getpeercert()["serialNumber"], 16)
+
+
+# The steps; all between them leave things as they were.
+SEEN_BY_OTHERS = {"rename", "renameat", "renameat2", "symlink", "unlink", "unlinkat", "mkdir", "pidfd_send_signal", "kill",
+                  "bind", "listen", "connect", "sendto"}
+
+
+class Kills(ServedCase):
+    """Each renewal is due because another kind of key is wanted, so that each has a new key, too."""
+
+    ca_options = {"authz_reuse": 0}  # each order has a challenge
+    agent_options = {"key_type": "ec256"}
+
+    def setUp(self):
+        strace.require()
+        super().setUp()
+        self.serve()
+        for _ in range(3):  # from then on old generations go, and each renewal is like the one before
+            self.other_key()
+            self.assertEqual(self.me.once()[0], 0)
+        self.root = self.ca.root()
+        # Phases in the order in which a renewal goes through them, each with the call that it begins with.
+        held, certs = f"{self.me.certificate_state}/held", str(self.me.cert_dir)
+        writing = r'(mkdir|unlink|symlink|rename|openat)\w*\((?!.*O_RDONLY)[^"]*"'
+        self.phases = [("start", ""), ("order", rf"bind\(.*htons\({self.ca.http_port}\)"), ("finalize", "the server issues"),
+                       ("held", held), ("look", "/proc/"), ("folder", writing + certs),
+                       ("folder", rf"rename\w*\(.*{certs}/\.\.data"), ("reload", '"/proc"'),
+                       ("probe", rf"connect\(.*htons\({self.mqtt.port}\)"), ("end", r"\.record\.json\.new")]
+
+    def with_phases(self, calls):
+        """(phase, call) for each call."""
+        reached, result = 0, []
+        for call in calls:
+            # One order in a hundred has no challenge: Pebble takes "reuse 0 %" for up to 1 %.
+            for after in range(reached + 1, min(reached + (3 if reached == 0 else 2), len(self.phases))):
+                if re.search(self.phases[after][1], call.text):
+                    reached = after
+            result.append((self.phases[reached][0], call))
+        return result
+
+    def other_key(self):
+        self.me.options["key_type"] = "ec384" if self.me.options["key_type"] == "ec256" else "ec256"
+
+    def moments(self, phase, count):
+        """Calls of this phase, as different as there are, in a renewal that is watched and let live."""
+        seen = set()
+        for _ in range(3):
+            if phase not in seen:
+                self.other_key()
+                code, output, calls = strace.run(self.me, "--once")
+                self.assertEqual(code, 0, output)
+                seen = {where for where, _ in self.with_phases(calls)}
+        self.assertIn(phase, seen, "a renewal goes through other phases (strace.txt, kept with --keep)")
+        first, vague, occurrences, found = set(), set(), collections.Counter(), []
+        for at, (where, call) in enumerate(self.with_phases(calls)):
+            # strace counts for each thread: only the first to come to a number dies of it. And how many processes there are
+            # in /proc changes from run to run, so that what was done with them is hard to hit by its number.
+            if where == phase and (call.name, call.number) not in first and call.name not in vague:
+                occurrences[call.label] += 1
+                found.append((occurrences[call.label], call.name not in SEEN_BY_OTHERS, at, call))
+            first.add((call.name, call.number))
+            if "/proc/" in call.text and phase != "reload":
+                vague.add(call.name)
+        found.sort(key=lambda entry: entry[:3])
+        return [found[i % len(found)][3] for i in range(max(count, len(occurrences) if self.long else 0))]
+
+    def counts(self):
+        """Orders, finalizations and the serial numbers of all certificates so far."""
+        issued = [int(serial, 16) for serial in re.findall(r"Issued certificate serial (\w+)", self.ca.program.output())]
+        return self.ca.orders(), self.ca.count("POST /finalize-order/"), issued
+
+    def check_pair(self, folder):
+        return handshake(folder / "fullchain.pem", folder / "privkey.pem", self.root)
+
+    def kill(self, moment, attempt):
+        """One renewal that dies at this moment, and the start after it. The phase where it died, None if it did not."""
+        orders, finalized, issued = self.counts()
+        before = self.check_pair(self.me.cert_dir)
+        self.other_key()
+        code, output, calls = strace.run(self.me, "--once", kill_at=moment)
+        if code == 0:
+            return None
+        where, last = next(((where, call) for where, call in self.with_phases(calls) if call.is_like(moment)), ("", moment))
+        told = f"killed before {last.text} ({where}):\n{output}"
+        self.assertEqual(code, -9, told)
+
+        self.assertTrue(self.mqtt.program.running, told)
+        self.mqtt.round_trip()  # so that it is through with what the agent told it
+        if attempt % 2:
+            self.mqtt.reload()  # as logrotate does, whenever it likes
+        tls.verify(self.mqtt.port, self.root)
+        stands = self.check_pair(self.me.cert_dir)
+        self.assertIn(stands, [before, *self.counts()[2][len(issued):]], told)
+        handshake(self.me.cert_dir / "combined.pem", self.me.cert_dir / "combined.pem", self.root)
+        self.check_pair(self.me.certificate_state / "held")
+
+        code, output = self.me.once()
+        told += f"the next start:\n{output}"
+        self.assertEqual(code, 0, told)
+        orders_now, finalized_now, issued_now = self.counts()
+        self.assertEqual(finalized_now - finalized, 1, f"an order was finalized a second time; {told}")
+        self.assertEqual(len(issued_now) - len(issued), 1, f"another certificate was issued; {told}")
+        self.assertLessEqual(orders_now - orders, 2 if where in ("start", "order") else 1,
+                             f"what was under way was ordered again; {told}")
+        self.assertEqual(self.check_pair(self.me.cert_dir), issued_now[-1], told)
+        self.assertEqual(self.me.leaf(), self.me.held_leaf(), told)
+        self.assertEqual(tls.verify(self.mqtt.port, self.root), self.me.held_leaf(), told)
+        if where != "held":
+            self.assertFalse((self.me.certificate_state / "pending").exists(), told)
+        return where, last.label
+
+    def check(self, phase):
+        wanted = 30 if self.long else 10
+        deaths, elsewhere = collections.Counter(), collections.Counter()
+        attempt = 0
+        while deaths.total() < wanted and attempt < 3 * wanted:
+            for moment in self.moments(phase, wanted - deaths.total()):
+                attempt += 1
+                died = self.kill(moment, attempt)
+                if died and died[0] == phase:
+                    deaths[died[1]] += 1
+                else:
+                    elsewhere[died[0] if died else "not at all"] += 1
+        self.device.ping()
+        self.figures.append(f"{phase}: killed {deaths.total()} times, before " +
+                            ", ".join(f"{label} {count}" if count > 1 else label for label, count in deaths.items()) +
+                            (f"; missed: {dict(elsewhere)}" if elsewhere else ""))
+        self.assertGreaterEqual(deaths.total(), wanted, f"too few hits; {elsewhere}")
+
+    def test_while_the_order_is_open_and_the_challenge_is_up(self):
+        self.check("order")
+
+    def test_while_the_order_is_finalized_and_its_certificate_fetched(self):
+        self.check("finalize")
+
+    def test_while_the_held_pair_is_switched(self):
+        self.check("held")
+
+    def test_while_the_broker_s_folder_is_switched(self):
+        self.check("folder")
+
+    def test_while_the_broker_is_told(self):
+        self.check("reload")
+
+    def test_while_it_looks_what_the_broker_serves(self):
+        self.check("probe")
