@@ -38,9 +38,6 @@ class Client:
         self.name = type(self).__name__.lower()
         self.program = program or shutil.which(self.name)
 
-    def version(self):
-        return [self.program, "--version"]
-
     def prepare(self, task):
         """Writes the files that it wants to see before its first run."""
 
@@ -94,9 +91,6 @@ class AcmeAgent(Client):
 class Floor(Client):
     certificates = "chain.pem"
 
-    def version(self):
-        return None
-
     def issue(self, task):
         roots = "/etc/ssl/certs" if task.roots == "system" else task.ca_file
         return [[self.program, "issue", task.server, roots, task.http_port, task.state, task.key, task.name]]
@@ -113,9 +107,6 @@ class Floor(Client):
 
 class Control(Client):
     """Only fetches a page: beside a pass with nothing to do, and as the measure of memory."""
-
-    def version(self):
-        return None
 
     def noop(self, task):
         roots = [] if task.roots == "system" else ["--ca-file", task.ca_file]
@@ -301,9 +292,6 @@ class Caddy(Client):
     package = "caddy"
     certificates = "data/certificates/*/*/*.crt"
     is_daemon = True
-
-    def version(self):
-        return [self.program, "version"]
 
     def environment(self, task):
         return {"HOME": task.state, "XDG_DATA_HOME": task.state, "XDG_CONFIG_HOME": task.state}

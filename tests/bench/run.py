@@ -6,6 +6,8 @@ All of them talk to Pebble on this machine and take turns, so that the ratios of
 programs and installs nothing. As root: the test CA shows among the system's roots, for us alone, and Mosquitto runs as its
 own user.
 
+What a client waits for its files depends on the disk: state folders lie below $TMPDIR.
+
 Scenarios: first (issuance with a new account), renew (forced), due, noop (nothing to do), idle (memory), proof (from the
 rename in the broker's folder to the proof that Mosquitto serves the new certificate). All of them by default.
 """
@@ -72,7 +74,7 @@ class Benchmark:
                     task = self.bench.task(client, key)
                     result = self.bench.run(client, task, *client.issue(task))
                     if not result["ok"]:
-                        print(f"{client.name} gets no {key} certificate: {result['why']}", file=sys.stderr)
+                        print(f"{client.name} gets no certificate: {result['why']}", file=sys.stderr)
                         continue
                     self.held[client, key] = task
         return [client for client in clients if all((client, key) in self.held for key in keys)]
@@ -211,6 +213,11 @@ def debian_version(package):
     return first_line(["dpkg-query", "-W", "-f", "${Version}", package])
 
 
+def version_of(client):
+    from_debian = client.package and programs.run(["dpkg-query", "-S", client.program])[0] == 0
+    return debian_version(client.package) if from_debian else first_line([client.program, "--version"])
+
+
 def pebble_version(which):
     if which == "debian":
         return debian_version("pebble")
@@ -227,10 +234,10 @@ def circumstances(options, clients):
     cpu = re.search(r"^model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
     return {"machine": f"{os.cpu_count()} x {cpu.group(1) if cpu else platform.machine()}, Linux {platform.release()}",
             "load": f"{os.getloadavg()[0]:.1f} at the beginning",
-            "runs": options.n, "roots": options.roots,
+            "runs": options.n, "roots": options.roots, "disk": first_line(["stat", "-f", "-c", "%T", tempfile.gettempdir()]),
             "programs": {"Pebble": pebble_version(options.pebble), "Mosquitto": debian_version("mosquitto"),
                          "OpenSSL": first_line(["openssl", "version"]),
-                         **{c.name: first_line(c.version()) for c in clients if c.version()}}}
+                         **{c.name: version_of(c) for c in clients if c.name not in ("floor", "control")}}}
 
 
 def build(options):
@@ -318,7 +325,8 @@ def main():
 
     if options.json:
         options.json.write_text(json.dumps({**about, "results": benchmark.runs}, indent=1) + "\n")
-    print(f"\n{about['machine']}; load {about['load']}; medians of {about['runs']}; roots: {about['roots']}")
+    print(f"\n{about['machine']}; load {about['load']}; medians of {about['runs']}; roots: {about['roots']}; "
+          f"state folders on {about['disk']}")
     for name, version in about["programs"].items():
         print(f"  {name}: {version}")
     print()

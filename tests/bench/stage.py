@@ -176,7 +176,7 @@ class Bench(Stage):
         done = bool(seen) and (client.is_daemon or seen["code"] in codes) and (
             not want or self._has_certificate(client, task, wall_clock))
         if not done:
-            return {"ok": False, "why": f"code {seen.get('code')}: {log.read_text(errors='replace')[-2000:]}"}
+            return {"ok": False, "why": f"code {seen.get('code')}: {log.read_text(errors='replace').strip()[-600:]}"}
         return {"ok": True, "wall": wall if client.is_daemon else seen["wall"], "cpu": seen["user"] + seen["system"],
                 "max_rss_kb": seen["max_rss_kb"], "requests": requests}
 
