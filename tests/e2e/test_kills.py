@@ -115,6 +115,7 @@ class Kills(ServedCase):
         if attempt % 2:
             self.mqtt.reload()  # as logrotate does, whenever it likes
         tls.verify(self.mqtt.port, self.root)
+        self.device.ping()
         stands = self.check_pair(self.me.cert_dir)
         self.assertIn(stands, [before, *self.counts()[2][len(issued):]], told)
         handshake(self.me.cert_dir / "combined.pem", self.me.cert_dir / "combined.pem", self.root)
@@ -147,7 +148,6 @@ class Kills(ServedCase):
                     deaths[died[1]] += 1
                 else:
                     elsewhere[died[0] if died else "not at all"] += 1
-        self.device.ping()
         self.figures.append(f"{phase}: killed {deaths.total()} times, before " +
                             ", ".join(f"{label} {count}" if count > 1 else label for label, count in deaths.items()) +
                             (f"; missed: {dict(elsewhere)}" if elsewhere else ""))
