@@ -72,7 +72,7 @@ class HostilePort(Case):
             crowd = self.program(f"crowd-{i}", [sys.executable, hostile_clients.__file__, self.ca.http_port, EACH, 30])
 
             def fare():
-                lines = [line for line in crowd.output().splitlines() if line.endswith("}")]
+                lines = crowd.output().rpartition("\n")[0].splitlines()
                 return json.loads(lines[-1]) if lines else {}
 
             shown_up = time.monotonic() + HELD_UP
