@@ -89,12 +89,26 @@ e2e_tests() { # e2e_tests PRESET [WRAPPER...]
   add ${counts:-0 1 0}
 }
 
+# What nobody can think of, for 20 s each: finds are failures, and so is a compiler that cannot build this.
+fuzzing() {
+  log=build/fuzz-run.log
+  { tests/fuzz/run.py --jobs 2 20 2>&1 || true; } | tee "$log"
+  counts=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\1 \2 \3/p' "$log" | tail -n 1)
+  # shellcheck disable=SC2086
+  add ${counts:-0 1 0}
+}
+
 section "packages" install_packages || { add 0 1 0; finish; }
 mkdir -p build
 section "the newest Pebble" fetch_pebble
 section "build with ASan and UBSan" build dev || { add 0 1 0; finish; }
 section "unit tests" unit_tests dev || true
 section "end-to-end tests" e2e_tests dev || true
+if section "build with clang and libFuzzer" build fuzz; then
+  section "fuzzing" fuzzing
+else
+  add 0 1 0
+fi
 
 if [ $long = yes ]; then
   section "build with TSan" build tsan || { add 0 1 0; finish; }
