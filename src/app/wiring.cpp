@@ -7,6 +7,7 @@
 
 #include <acme_agent/broker/reloader.hpp>
 #include <acme_agent/challenge/http01_solver.hpp>
+#include <acme_agent/crypto/root_bundle.hpp>
 #include <acme_agent/net/curl_transport.hpp>
 
 namespace acme_agent {
@@ -47,7 +48,7 @@ void check_machine(const Configuration& configuration) {
   for (const CertificateSettings& settings : configuration.certificates) {
     if (!settings.owner.empty())
       try_out("owner of " + settings.name, [&] { parse_owner(settings.owner, settings.mode); });
-    if (settings.ca_bundle) try_out("ca-bundle", [&] { check_ca_bundle(*settings.ca_bundle); });
+    if (settings.ca_bundle) try_out("ca-bundle", [&] { RootBundle{*settings.ca_bundle}; });
   }
   std::string all;
   for (const std::string& complaint : complaints) all += (all.empty() ? "" : "\n") + complaint;
@@ -72,7 +73,8 @@ void Wiring::warn_of_curl() {
 std::vector<Managed> Wiring::manage(const Configuration& configuration) {
   std::vector<Managed> managed;
   for (const CertificateSettings& settings : configuration.certificates) {
-    refuse_newer_files(settings);
+    state_.certificate(settings.name).refuse_newer();  // before anything is done
+    state_.accounts().refuse_newer(settings.server.directory_url);
     managed.push_back(manage_one(settings));
   }
   return managed;
@@ -137,16 +139,6 @@ std::shared_ptr<Solver> Wiring::solver_for(const Endpoint& endpoint) {
 void Wiring::lock_folder(const std::filesystem::path& folder) {
   if (folder_locks_.contains(folder)) return;
   folder_locks_.emplace(folder, lock_or_throw(folder / ".acme-agent.lock", folder));
-}
-
-/// Reads what will be read later, so that a file of a newer version is told before anything is done.
-void Wiring::refuse_newer_files(const CertificateSettings& settings) {
-  const CertificateState state = state_.certificate(settings.name);
-  const CertificateState::Loaded loaded = state.load_record();
-  if (!loaded.damaged.empty()) log_.warning(loaded.damaged, settings.name);
-  state.held();
-  state.pending();
-  state_.accounts().load(settings.server.directory_url);
 }
 
 }  // namespace acme_agent

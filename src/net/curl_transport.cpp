@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 #include <mutex>
 #include <system_error>
 
 #include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/text.hpp>
+#include <acme_agent/crypto/root_bundle.hpp>
 #include <acme_agent/net/curl_transport.hpp>
 
 namespace acme_agent {
@@ -99,15 +99,21 @@ bool has_hashed_roots(const std::filesystem::path& directory) {
   });
 }
 
+CURLcode install(CURL*, void* ssl_context, void* bundle) noexcept {
+  static_cast<const RootBundle*>(bundle)->install_in(ssl_context);
+  return CURLE_OK;
+}
+
 /// Whom to trust. By default curl would read the whole bundle of the system for every connection.
-void set_roots(CURL* easy, const std::optional<std::filesystem::path>& bundle) {
-  if (bundle) {
-    curl_easy_setopt(easy, CURLOPT_CAINFO, bundle->c_str());
-    curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
-  } else if (static const bool hashed = has_hashed_roots(system_roots); hashed) {
-    curl_easy_setopt(easy, CURLOPT_CAINFO, nullptr);
-    curl_easy_setopt(easy, CURLOPT_CAPATH, system_roots);
-  }
+void set_roots(CURL* easy, const std::optional<RootBundle>& bundle) {
+  static const bool hashed = has_hashed_roots(system_roots);
+  if (!bundle && !hashed) return;
+  curl_easy_setopt(easy, CURLOPT_CAINFO, nullptr);
+  curl_easy_setopt(easy, CURLOPT_CAPATH, bundle ? nullptr : system_roots);
+  if (!bundle) return;
+  if (curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, install) != CURLE_OK)
+    throw Error(Remedy::ask_operator, "--ca-bundle needs a libcurl that is built with OpenSSL");
+  curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, &*bundle);
 }
 
 template <class T>
@@ -187,13 +193,15 @@ std::string lower_case(std::string text) {
 }  // namespace
 
 struct CurlTransport::Handles {
-  Handles() : multi(curl_multi_init()), easy(curl_easy_init()) {
+  explicit Handles(const Options& options) : multi(curl_multi_init()), easy(curl_easy_init()) {
     if (!multi || !easy) throw std::bad_alloc();
+    if (options.ca_bundle) roots.emplace(*options.ca_bundle);
   }
 
   CURLcode transfer(const std::stop_token& stop);
 
-  Multi multi;  // keeps the connections
+  std::optional<RootBundle> roots;
+  Multi multi;  // keeps the connections, which point to `roots`
   Easy easy;    // goes before `multi`
 };
 
@@ -234,7 +242,7 @@ Response CurlTransport::send(const Request& request, const std::stop_token& stop
   const Url url = parse_url(request.url);
   if (!handles_) {
     start_curl();
-    handles_ = std::make_unique<Handles>();
+    handles_ = std::make_unique<Handles>(options_);
   }
   CURL* easy = handles_->easy.get();
   std::array<char, CURL_ERROR_SIZE> curl_says{};
@@ -251,7 +259,7 @@ Response CurlTransport::send(const Request& request, const std::stop_token& stop
   // One request at a time takes half as long as over HTTP/2.
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
-  set_roots(easy, options_.ca_bundle);
+  set_roots(easy, handles_->roots);
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);  // a name server that hangs does not hold a stop
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
@@ -281,34 +289,6 @@ Response CurlTransport::send(const Request& request, const std::stop_token& stop
     response.headers.emplace(lower_case(header->name), header->value);
   }
   return response;
-}
-
-void check_ca_bundle(const std::filesystem::path& path) {
-  const std::string place = "the CA bundle " + path.string();
-  std::error_code unknown;
-  if (std::filesystem::exists(path, unknown) && !std::filesystem::is_regular_file(path, unknown)) {
-    throw Error(Remedy::ask_operator, place + " is no file");
-  }
-  std::ifstream file(path);
-  if (!file) {
-    throw Error(Remedy::ask_operator, "cannot read " + place + ": " + std::generic_category().message(errno));
-  }
-  bool inside = false;
-  bool filled = false;
-  for (std::string line; std::getline(file, line);) {
-    const std::string_view text = trim(line);
-    if (text == "-----BEGIN CERTIFICATE-----") {
-      inside = true;
-      filled = false;
-    } else if (text == "-----END CERTIFICATE-----" && inside && filled) {
-      return;
-    } else if (inside) {
-      constexpr std::string_view base64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
-      inside = text.find_first_not_of(base64) == std::string_view::npos;
-      filled = filled || !text.empty();
-    }
-  }
-  throw Error(Remedy::ask_operator, place + " holds no certificate in PEM (-----BEGIN CERTIFICATE-----)");
 }
 
 std::optional<std::string> curl_warning() {

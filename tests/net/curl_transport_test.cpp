@@ -39,6 +39,7 @@ class Certificates {
   Certificates() {
     make("req -x509 -days 2 -subj '/CN=test root' -out root.pem -keyout root.key " + new_key);
     make("req -x509 -days 2 -subj '/CN=other root' -out other.pem -keyout other.key " + new_key);
+    make("req -x509 -days 2 -subj '/CN=test root' -out impostor.pem -keyout impostor.key " + new_key);
     sign("localhost", "DNS:localhost", "-days 2");
     sign("elsewhere", "DNS:elsewhere.example", "-days 2");
     sign("expired", "DNS:localhost", "-days -1");
@@ -271,6 +272,30 @@ TEST_CASE("a certificate from an unknown root is refused, and the error says how
   }
 }
 
+TEST_CASE("a server is trusted by its root wherever it stands in a bundle") {
+  Server server;
+  test::TempDir folder;
+  for (const std::vector<std::string>& names : {std::vector<std::string>{"other", "root"}, {"root", "other"}}) {
+    std::ofstream bundle(folder / "bundle.pem");
+    for (const std::string& name : names) bundle << std::ifstream(certificates() / (name + ".pem")).rdbuf();
+    bundle.close();
+    CurlTransport transport({.user_agent = "", .ca_bundle = folder / "bundle.pem"});
+    CHECK(transport.send(get(server.url("/request")), {}).status == 200);
+  }
+}
+
+TEST_CASE("a certificate in the bundle is trusted although its issuer is not there") {
+  Server server;
+  CurlTransport transport(trusting("localhost"));  // the leaf itself
+  CHECK(transport.send(get(server.url("/request")), {}).status == 200);
+}
+
+TEST_CASE("a root of the same name with another key is not the root") {
+  Server server;
+  CurlTransport transport(trusting("impostor"));
+  CHECK(contains(failure_of([&] { transport.send(get(server.url("/request")), {}); }).message(), "is not trusted ("));
+}
+
 TEST_CASE("a certificate for another host is refused") {
   Server server("elsewhere");
   CurlTransport transport(trusting("root"));
@@ -379,28 +404,6 @@ TEST_CASE("the proxy of the environment is used and named where it cannot be rea
   ::unsetenv("https_proxy");
   CHECK(contains(error.message(), "cannot reach " + server.place() + ": Connection refused ("));
   CHECK(contains(error.message(), gone.substr(gone.find(':') + 1)));
-}
-
-TEST_CASE("a CA bundle is a readable file with a certificate in PEM") {
-  test::TempDir folder;
-  CHECK_NOTHROW(check_ca_bundle(certificates() / "root.pem"));
-
-  const auto refusal = [](const std::filesystem::path& path) {
-    const Error error = failure_of([&] { check_ca_bundle(path); });
-    CHECK(error.remedy() == Remedy::ask_operator);
-    return error.message();
-  };
-  CHECK(refusal(folder / "none") ==
-        "cannot read the CA bundle " + (folder / "none").string() + ": No such file or directory");
-  CHECK(contains(refusal(folder.path()), "is no file"));
-  CHECK(contains(refusal(certificates() / "root.key"), "holds no certificate"));
-  std::ofstream(folder / "empty") << "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n";
-  CHECK(contains(refusal(folder / "empty"), "holds no certificate"));
-  std::ofstream(folder / "open") << "-----BEGIN CERTIFICATE-----\nAAAA\n";
-  CHECK(contains(refusal(folder / "open"), "holds no certificate"));
-  std::ofstream(folder / "commented")
-      << "My root\r\n-----BEGIN CERTIFICATE-----\r\nAAAA\r\n-----END CERTIFICATE-----\r\n";
-  CHECK_NOTHROW(check_ca_bundle(folder / "commented"));
 }
 
 TEST_CASE("libcurl versions that harm the program are named") {

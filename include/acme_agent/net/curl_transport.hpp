@@ -36,9 +36,6 @@ class CurlTransport final : public Transport {
   std::unique_ptr<Handles> handles_;
 };
 
-/// Throws Error (ask_operator) if `path` cannot be read or holds no PEM certificate.
-void check_ca_bundle(const std::filesystem::path& path);
-
 /// What the operator should know about the libcurl in use; nothing if it is a sound one.
 std::optional<std::string> curl_warning();
 /// The same for the libcurl of another version.
