@@ -77,8 +77,9 @@ void Agent::take(std::vector<Managed> certificates) {
 void Agent::work(const Task& task, const std::stop_token& stop) {
   try {
     const std::string& name = task.managed->name;
-    const Outcome outcome = renewer_.renew(
-        *task.managed, task.wish, [&] { mailbox_.put(Servable{name}); }, stop);
+    std::function<void()> servable;
+    if (task.awaited) servable = [&] { mailbox_.put(Servable{name}); };
+    const Outcome outcome = renewer_.renew(*task.managed, task.wish, servable, stop);
     mailbox_.put(Settled{name, outcome});
   } catch (const Stopped&) {
     // the agent is going down; nothing is left to say
@@ -97,7 +98,8 @@ void Agent::run(std::vector<Managed> certificates, const std::function<void()>& 
     const TimePoint now = clock_.now();
     if (now < latest - small_correction) agenda_.wake_all(now);
     latest = now;
-    for (auto& [name, wish] : agenda_.take_due(now, workers.idle())) workers.start({managed_.at(name), wish});
+    for (auto& [name, wish] : agenda_.take_due(now, workers.idle()))
+      workers.start({managed_.at(name), wish, not_servable.contains(name)});
 
     Duration nap = longest_nap;
     if (const std::optional<TimePoint> wake = agenda_.wake_at(); wake && workers.idle() > 0)

@@ -44,7 +44,7 @@ class Pace {
  private:
   Clock& clock_;
   const Duration deadline_;
-  Duration step_ = 4ms;
+  Duration step_ = 1ms;
 };
 
 /// The order of an earlier run, if it can still lead somewhere.

@@ -239,12 +239,13 @@ struct Renewer::Attempt {
   }
 };
 
-Outcome Renewer::renew(const Managed& managed, const Wish& wish, const std::function<void()>& servable,
+Outcome Renewer::renew(const Managed& managed, const Wish& wish, const std::function<void()>& awaited,
                        const std::stop_token& stop) const {
+  const std::function<void()> servable = awaited ? awaited : [] {};
   Attempt attempt{.renewer = *this, .managed = managed, .wish = wish, .stop = stop};
   try {
     attempt.load();
-    if (attempt.pair_lies()) servable();
+    if (awaited && attempt.pair_lies()) servable();
     if (attempt.held && !wish.force) {
       attempt.deploy_if_due();
       servable();

@@ -45,7 +45,6 @@ class Wiring {
   std::shared_ptr<Reloader> reloader_for(const ReloadRule& rule);
   std::shared_ptr<Solver> solver_for(const Endpoint& endpoint);
   void lock_folder(const std::filesystem::path& folder);
-  void refuse_newer_files(const CertificateSettings& settings);
 
   SystemClock clock_;
   Log log_;

@@ -284,7 +284,7 @@ class Attempt {
     return told && told->reveal() == to_tell();
   }
 
-  void remember_told() const { write_file(target_.folder / told_file, to_tell(), {{}, {}, 0644}); }
+  void remember_told() const { replace_file(target_.folder / told_file, to_tell(), {{}, {}, 0644}); }
 
   /// The files lie there as they would be written now.
   bool is_installed() const {
@@ -296,9 +296,9 @@ class Attempt {
   void install() {
     const fs::path generation = folder_.prepare(files_, ownership_);
     try {
-      if (const auto written = read_pair(generation); !written || written->chain != pair_.chain) {
+      if (!lie_in(generation, files_, ownership_)) {
         throw Error(Remedy::retry, "key and certificate written to " + generation.string() +
-                                       " do not fit each other when read again; is the disk sound?");
+                                       " are not what is read again; is the disk sound?");
       }
       if (const std::optional<std::string> why = why_unreadable_in(generation)) {
         throw Error(Remedy::ask_operator,
@@ -437,7 +437,8 @@ Deployment failed(const Error& error) {
 Deployment Deployer::deploy(const DeploymentTarget& target, const CertifiedKey& held, Effort effort,
                             const std::stop_token& stop) const {
   try {
-    const std::optional<CertifiedKey> lying = deployed(target);
+    const bool ours = have_content(target.folder, files_of(held));
+    const std::optional<CertifiedKey> lying = ours ? std::nullopt : deployed(target);
     if (!lying || !stays(*lying, held, target.identifiers, clock_.now())) {
       return Attempt(target, held, clock_, log_, stop).deploy(effort);
     }

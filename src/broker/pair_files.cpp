@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 
@@ -57,13 +58,17 @@ std::vector<GenerationFolder::File> files_of(const CertifiedKey& pair) {
           {"combined.pem", combined}};
 }
 
-bool lie_in(const fs::path& folder, const std::vector<GenerationFolder::File>& files, const Ownership& ownership) {
-  for (const GenerationFolder::File& file : files) {
+bool have_content(const fs::path& folder, const std::vector<GenerationFolder::File>& files) {
+  return std::all_of(files.begin(), files.end(), [&](const GenerationFolder::File& file) {
     const std::optional<Secret> content = read_file(folder / file.name);
-    if (!content || content->reveal() != file.content.reveal()) return false;
-    if (!has_ownership(folder / file.name, ownership)) return false;
-  }
-  return true;
+    return content && content->reveal() == file.content.reveal();
+  });
+}
+
+bool lie_in(const fs::path& folder, const std::vector<GenerationFolder::File>& files, const Ownership& ownership) {
+  return have_content(folder, files) &&
+         std::all_of(files.begin(), files.end(),
+                     [&](const GenerationFolder::File& file) { return has_ownership(folder / file.name, ownership); });
 }
 
 std::optional<CertifiedKey> read_pair(const fs::path& folder) {

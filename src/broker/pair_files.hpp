@@ -12,8 +12,10 @@ namespace acme_agent {
 /// The five files of a pair (`interface.md`, Files).
 std::vector<GenerationFolder::File> files_of(const CertifiedKey& pair);
 
-/// Whether every file lies in `folder`, with its content and this mode and, as far as they are set, this user and
-/// group. Throws Error if one may not be read.
+/// Whether every file lies in `folder` with its content. Throws Error if one may not be read.
+bool have_content(const std::filesystem::path& folder, const std::vector<GenerationFolder::File>& files);
+
+/// The same, with this mode and, as far as they are set, this user and group.
 bool lie_in(const std::filesystem::path& folder, const std::vector<GenerationFolder::File>& files,
             const Ownership& ownership);
 

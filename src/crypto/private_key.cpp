@@ -3,6 +3,8 @@
 #include <openssl/pem.h>
 
 #include <array>
+#include <mutex>
+#include <utility>
 
 #include <acme_agent/base/base64url.hpp>
 #include <acme_agent/base/text.hpp>
@@ -18,9 +20,7 @@ namespace {
 // Room for a key behind a long chain in one file; the limit guards against a wrong path.
 constexpr std::size_t max_pem_bytes = 1024 * 1024;
 
-std::shared_ptr<EVP_PKEY> share(EVP_PKEY* key) {
-  return {key, Free<EVP_PKEY_free>()};
-}
+using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
 
 /// Octets of one coordinate of a point, and of r and s in a signature.
 std::size_t field_size(KeyType type) {
@@ -84,27 +84,39 @@ std::optional<KeyType> key_type_of(const EVP_PKEY* key) {
   return std::nullopt;
 }
 
+struct PrivateKey::Content {
+  explicit Content(Key key) : handle(std::move(key)) {}
+
+  const Key handle;
+  std::once_flag written;
+  Secret pem;  // OpenSSL takes a millisecond to write one, and several files want it
+};
+
+EVP_PKEY* PrivateKey::handle() const noexcept {
+  return content_->handle.get();
+}
+
 PrivateKey PrivateKey::generate(KeyType type) {
-  EVP_PKEY* key = nullptr;
+  Key key;
   switch (type) {
     case KeyType::rsa2048:
-      key = EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", std::size_t{2048});
+      key.reset(EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", std::size_t{2048}));
       break;
     case KeyType::rsa3072:
-      key = EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", std::size_t{3072});
+      key.reset(EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", std::size_t{3072}));
       break;
     case KeyType::rsa4096:
-      key = EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", std::size_t{4096});
+      key.reset(EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", std::size_t{4096}));
       break;
     case KeyType::ec256:
-      key = EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256");
+      key.reset(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256"));
       break;
     case KeyType::ec384:
-      key = EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-384");
+      key.reset(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-384"));
       break;
   }
   require(key != nullptr, "to make a private key");
-  return PrivateKey(share(key));
+  return PrivateKey(std::make_shared<Content>(std::move(key)));
 }
 
 PrivateKey PrivateKey::from_pem(const Secret& pem) {
@@ -115,7 +127,7 @@ PrivateKey PrivateKey::from_pem(const Secret& pem) {
   const Bio bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
   require(bio != nullptr, "to read a private key");
   bool passphrase_asked = false;
-  const auto key = share(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_passphrase, &passphrase_asked));
+  Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_passphrase, &passphrase_asked));
   if (passphrase_asked) {
     take_openssl_reason();
     throw Error(Remedy::ask_operator,
@@ -139,7 +151,7 @@ PrivateKey PrivateKey::from_pem(const Secret& pem) {
     require(EVP_PKEY_set_utf8_string_param(key.get(), OSSL_PKEY_PARAM_EC_ENCODING, OSSL_PKEY_EC_ENCODING_GROUP) == 1,
             "to read a private key");
   }
-  return PrivateKey(key);
+  return PrivateKey(std::make_shared<Content>(std::move(key)));
 }
 
 KeyType PrivateKey::type() const {
@@ -147,11 +159,14 @@ KeyType PrivateKey::type() const {
 }
 
 Secret PrivateKey::to_pem() const {
-  const Bio bio(BIO_new(BIO_s_secmem()));  // wiped when it grows and when it is freed
-  require(
-      bio != nullptr && PEM_write_bio_PKCS8PrivateKey(bio.get(), handle(), nullptr, nullptr, 0, nullptr, nullptr) == 1,
-      "to write a private key");
-  return Secret(contents(bio.get()));
+  std::call_once(content_->written, [this] {
+    const Bio bio(BIO_new(BIO_s_secmem()));  // wiped when it grows and when it is freed
+    require(bio != nullptr &&
+                PEM_write_bio_PKCS8PrivateKey(bio.get(), handle(), nullptr, nullptr, 0, nullptr, nullptr) == 1,
+            "to write a private key");
+    content_->pem = Secret(contents(bio.get()));
+  });
+  return content_->pem;
 }
 
 std::string PrivateKey::jwk() const {

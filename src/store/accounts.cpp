@@ -49,9 +49,13 @@ std::optional<Account> Accounts::load(const std::string& directory_url) const {
 void Accounts::save(const std::string& directory_url, const Account& account) const {
   const std::filesystem::path folder = folder_for(directory_url);
   make_folder(folder, 0700);
-  write_file(folder / "key.pem", account.key.to_pem().reveal(), Ownership{});
+  replace_key(folder / "key.pem", account.key);
   const AccountDocument document{directory_url, account.url, account.contact, account.key.thumbprint()};
   write_file(folder / "account.json", to_json(document), Ownership{});
+}
+
+void Accounts::refuse_newer(const std::string& directory_url) const {
+  read_sound_document<AccountDocument>(folder_for(directory_url) / "account.json");
 }
 
 bool Accounts::set_damaged_key_aside(const std::string& directory_url) const {

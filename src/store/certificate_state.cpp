@@ -39,7 +39,7 @@ std::optional<Pending> CertificateState::pending() const {
 void CertificateState::save_pending(const Pending& pending) const {
   const std::filesystem::path folder = folder_ / "pending";
   make_folder(folder, 0700);
-  write_file(folder / "key.pem", pending.key.to_pem().reveal(), Ownership{});
+  replace_key(folder / "key.pem", pending.key);
   const OrderDocument document{pending.server, pending.order_url, pending.key.thumbprint(), pending.identifiers};
   write_file(folder / "order.json", to_json(document), Ownership{});
 }
@@ -47,9 +47,8 @@ void CertificateState::save_pending(const Pending& pending) const {
 void CertificateState::clear_pending() const {
   const std::filesystem::path folder = folder_ / "pending";
   std::error_code error;
-  const std::uintmax_t removed = std::filesystem::remove_all(folder, error);
+  std::filesystem::remove_all(folder, error);
   if (error) throw_errno("cannot remove", folder, error.value());
-  if (removed > 0) sync_folder(folder_);
 }
 
 CertificateState::Loaded CertificateState::load_record() const {
@@ -79,7 +78,13 @@ void CertificateState::save_record(const Record& record) const {
   const std::optional<Secret> stored = read_file(path);
   if (stored && stored->reveal() == text) return;
   make_folder(folder_, 0700);
-  write_file(path, text, Ownership{});
+  replace_file(path, text, Ownership{});
+}
+
+void CertificateState::refuse_newer() const {
+  peek_record();
+  read_sound_document<IssuedDocument>(folder_ / "held" / "issued.json");
+  read_sound_document<OrderDocument>(folder_ / "pending" / "order.json");
 }
 
 std::string_view to_string(Reason reason) {

@@ -197,7 +197,7 @@ void create_file(const std::filesystem::path& path, std::string_view content, co
   }
 }
 
-void write_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership) {
+void replace_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership) {
   const std::filesystem::path replacement = folder_of(path) / ("." + path.filename().native() + ".new");
   if (::unlink(replacement.c_str()) != 0 && errno != ENOENT) throw_errno("cannot remove", replacement, errno);
   create_file(replacement, content, ownership);
@@ -206,6 +206,10 @@ void write_file(const std::filesystem::path& path, std::string_view content, con
     ::unlink(replacement.c_str());
     throw_errno("cannot replace", path, error);
   }
+}
+
+void write_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership) {
+  replace_file(path, content, ownership);
   sync_folder(folder_of(path));
 }
 

@@ -134,7 +134,8 @@ void write_generation(const fs::path& folder, Number number, const std::vector<O
   const fs::path whole = folder / name_of(number);
   const fs::path part = whole.native() + unfinished;
   try {
-    make_folder(part, folder_mode);
+    if (::mkdir(part.c_str(), folder_mode) != 0 || ::chmod(part.c_str(), folder_mode) != 0)
+      throw_errno("cannot make the folder", part, errno);
     for (const OwnedFile& file : files) create_file(part / file.name, file.content.reveal(), file.ownership);
     sync_folder(part);
     if (::rename(part.c_str(), whole.c_str()) != 0) throw_errno("cannot make the folder", whole, errno);
@@ -178,16 +179,19 @@ void adopt(const fs::path& folder, const std::vector<fs::path>& names, Number nu
 
 /// A link for each name of the current generation, and none for others.
 void link_names(const fs::path& folder, const std::vector<fs::path>& names) {
+  bool changed = false;
   for (const fs::path& name : names) {
-    if (!is_our_link(folder, name)) set_link(folder, name, fs::path(data_link) / name);
+    if (is_our_link(folder, name)) continue;
+    set_link(folder, name, fs::path(data_link) / name);
+    changed = true;
   }
   for (const fs::path& name : names_in(folder)) {
     const bool stale = std::find(names.begin(), names.end(), name) == names.end();
-    if (stale && is_our_link(folder, name) && ::unlink((folder / name).c_str()) != 0) {
-      throw_errno("cannot remove", folder / name, errno);
-    }
+    if (!stale || !is_our_link(folder, name)) continue;
+    if (::unlink((folder / name).c_str()) != 0) throw_errno("cannot remove", folder / name, errno);
+    changed = true;
   }
-  sync_folder(folder);
+  if (changed) sync_folder(folder);
 }
 
 void remove_old(const fs::path& folder) {

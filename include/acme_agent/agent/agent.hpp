@@ -40,6 +40,7 @@ class Agent {
   struct Task {
     std::shared_ptr<const Managed> managed;
     Wish wish;
+    bool awaited = false;  ///< Somebody waits to hear that it is servable.
   };
   struct Settled {
     std::string name;

@@ -54,7 +54,7 @@ class Renewer {
   Renewer(Accounts accounts, std::function<CertificateState(const std::string& name)> state, Clock& clock, Log& log);
 
   /// `servable` is called, perhaps from another thread, when the broker's folder holds a pair that a broker can start
-  /// with, or when it is clear that this run will not bring one.
+  /// with, or when it is clear that this run will not bring one. Empty: nobody waits for that.
   Outcome renew(const Managed& managed, const Wish& wish, const std::function<void()>& servable,
                 const std::stop_token& stop) const;
 

@@ -39,12 +39,14 @@ class PrivateKey {
   std::string_view jws_algorithm() const;
 
   /// For the other files of this room, and tests.
-  evp_pkey_st* handle() const noexcept { return handle_.get(); }
+  evp_pkey_st* handle() const noexcept;
 
  private:
-  explicit PrivateKey(std::shared_ptr<evp_pkey_st> handle) : handle_(std::move(handle)) {}
+  struct Content;
 
-  std::shared_ptr<evp_pkey_st> handle_;
+  explicit PrivateKey(std::shared_ptr<Content> content) : content_(std::move(content)) {}
+
+  std::shared_ptr<Content> content_;
 };
 
 }  // namespace acme_agent

@@ -33,6 +33,9 @@ class Accounts {
   /// Writes key and account; what was there is replaced file by file, each by one rename, the key first.
   void save(const std::string& directory_url, const Account& account) const;
 
+  /// Throws Error (ask_operator) if the file of this account was written by a newer version.
+  void refuse_newer(const std::string& directory_url) const;
+
   /// Renames a key file that holds no key to key.pem.damaged; false if there was none.
   bool set_damaged_key_aside(const std::string& directory_url) const;
 
@@ -116,8 +119,11 @@ class CertificateState {
   Loaded load_record() const;
   /// The same without touching anything, for who does not hold the lock; a damaged one is an empty one.
   Record peek_record() const;
-  /// Only if it differs from what is stored.
+  /// Only if it differs from what is stored. After a power cut the one before may be back.
   void save_record(const Record& record) const;
+
+  /// Throws Error (ask_operator) if a file was written by a newer version.
+  void refuse_newer() const;
 
  private:
   std::filesystem::path folder_;

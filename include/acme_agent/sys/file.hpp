@@ -53,7 +53,10 @@ Ownership parse_owner(std::string_view text, mode_t mode);
 std::optional<Secret> read_file(const std::filesystem::path& path, std::size_t limit = 1 << 20);
 
 /// Replaces `path` by one rename of a file beside it that was created with its final owner and mode, written and
-/// synced; then the folder is synced. After a crash or a full disk the old content or the new one is there, whole.
+/// synced. After a crash, a power cut or a full disk the old content or the new one is there, whole.
+void replace_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership);
+
+/// The same, and syncs the folder: once it returns, it is the new content.
 void write_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership);
 
 /// Makes `path` and missing parents with `mode` each, synced. An existing folder is left as it is. Throws Error.
