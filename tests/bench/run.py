@@ -161,9 +161,9 @@ class Benchmark:
     def _has_issued(self, client, task):
         return any(path.is_file() for path in task.state.glob(client.certificates))
 
-    def _stays(self, name, command, is_ready, environment={}):
+    def _stays(self, name, command, is_ready, environment=None):
         program = self.last_program = programs.Program(command, self.bench.folder / "idle.log",
-                                                       env=programs.environment(**environment))
+                                                       env=programs.environment(**(environment or {})))
         try:
             programs.eventually(is_ready, 30, f"{name} getting ready")
             time.sleep(0.1 if self.options.smoke else 2)  # whatever it does after that is done

@@ -31,7 +31,6 @@ class Stage:
     def __init__(self, folder, run_folder, agent_path):
         self.folder, self.run_folder, self.agent_path = folder, run_folder, agent_path
         self.folder.mkdir(exist_ok=True)
-        self.addCleanup = contextlib.ExitStack().callback
         self._programs = []
         self._stages = []
 
