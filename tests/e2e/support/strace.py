@@ -26,9 +26,10 @@ class Call:
     @property
     def label(self):
         """The call and what it is about, the same in every run: `rename ..data`, `fsync held`, `sendto`."""
-        if "/proc/" in self.text:
+        if "</proc/" in self.text or '"/proc/' in self.text:
             return f"{self.name} /proc"
-        paths = re.findall(r'(?<=["<])/[^">]*(?=[">])', self.text)
+        text = self.text.split(",")[0] if self.name in ("read", "write", "sendto", "recvfrom") else self.text  # not the data
+        paths = re.findall(r'(?<=["<])/[^">]*(?=[">])', text)
         if not paths:
             return self.name
         parts = paths[-1].rstrip("/").split("/")
