@@ -105,9 +105,10 @@ def main():
     parser.add_argument("--work", type=Path, help="BUILD/work")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--cut", action="store_true")
-    parser.add_argument("seconds", nargs="?", type=float, default=20)
-    parser.add_argument("targets", nargs="*", metavar="target")
+    parser.add_argument("words", nargs="*", metavar="[SECONDS] TARGET")
     options = parser.parse_args()
+    options.targets = options.words
+    options.seconds = int(options.targets.pop(0)) if options.words[:1] and options.words[0].isdecimal() else 20
     options.work = (options.work or options.build / "work").resolve()
 
     sources = {path.name.removesuffix("_fuzz.cpp") for path in HERE.glob("*_fuzz.cpp")}
