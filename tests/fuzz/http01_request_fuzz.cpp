@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <system_error>
 
 #include <acme_agent/net/http01_listener.hpp>
 
@@ -14,11 +16,13 @@
 namespace acme_agent::fuzz {
 namespace {
 
+constexpr std::size_t largest_request = 8192;
 constexpr std::string_view token = "a_token-0123456789";
 constexpr std::string_view key_authorization = "a_token-0123456789.thumbprint";
 constexpr std::string_view path = "/.well-known/acme-challenge/a_token-0123456789";
 
-/// Reads and writes as a client of the loopback address that ends with a reset, so that no port stays in use.
+/// A client of its own loopback address that ends with a reset: thousands in a second must not use up the ports that
+/// others on this machine need.
 class Client {
  public:
   explicit Client(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -26,18 +30,23 @@ class Client {
     const linger reset{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    static std::uint32_t clients = 0;
     sockaddr_in address{};
     address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 0x10000 + clients++ % 0x10000);
+    ::setsockopt(socket_, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
+    ::bind(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address);
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    expect(::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0, "the port is open");
+    expect(::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0, "the port is open",
+           std::generic_category().message(errno));
   }
   ~Client() { ::close(socket_); }
 
   void say(std::string_view text) const { ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL); }
+  void say_no_more() const { ::shutdown(socket_, SHUT_WR); }
 
   std::string hear() const {
-    ::shutdown(socket_, SHUT_WR);
     std::string answer;
     std::array<char, 4096> part;
     for (ssize_t got = 0; (got = ::recv(socket_, part.data(), part.size(), 0)) > 0;) {
@@ -77,6 +86,8 @@ void one_input(std::string_view input) {
   const Client client(port);
   if (first > 0 && first < input.size()) client.say(input.substr(0, first));
   client.say(input.substr(first < input.size() ? first : 0));
+  const bool whole = input.find("\r\n\r\n") != std::string_view::npos || input.size() >= largest_request;
+  if (!whole) client.say_no_more();
   const std::string heard = client.hear();
 
   // httplib leaves out a fragment, which no request has (RFC 9112 3.2).
