@@ -86,7 +86,8 @@ class Idle(ServedCase):
         written = int(io["write_bytes"]) - int(before[1]["write_bytes"])
         private = int(memory["Private_Clean"]) + int(memory["Private_Dirty"])
         self.figures.append(f"idle for {self.seconds} s: {woken} wake-ups of {len(switches)} threads, {written} bytes "
-                            f"written, {len(sockets)} socket open (the control socket); PSS {memory['Pss']} kB, {private} kB private")
+                            f"written, {len(sockets)} socket open (the control socket); "
+                            f"PSS {memory['Pss']} kB, RSS {memory['Rss']} kB, {private} kB private")
 
     def test_with_nothing_to_do_not_one_system_call_is_made(self):
         strace.require()
