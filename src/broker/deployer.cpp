@@ -177,10 +177,10 @@ class Attempt {
       return not_served(before);
     }
     const std::optional<Error> untold = reload();
-    if (!untold && !was_told()) remember_told();
     // Where nobody was told and nobody listens, waiting brings nothing: the broker may be waiting for us to get ready.
     const bool may_change = told_somebody_ || (!untold && listening(before));
     const Sights after = may_change ? look_until_served(pair_.chain) : look(pair_.chain);
+    if (!untold) remember_told();
 
     if (is_proven(after)) {
       if (untold) log_.warning("the new certificate is served, but " + untold->message(), target_.name);
@@ -279,12 +279,17 @@ class Attempt {
     return text;
   }
 
-  bool was_told() const {
-    const std::optional<Secret> told = read_file(target_.folder / told_file);
-    return told && told->reveal() == to_tell();
+  bool was_told() const { return told() == to_tell(); }
+
+  std::string told() const {
+    const std::optional<Secret> text = read_file(target_.folder / told_file);
+    return text ? std::string(text->reveal()) : "";
   }
 
-  void remember_told() const { replace_file(target_.folder / told_file, to_tell(), {{}, {}, 0644}); }
+  void remember_told() const {
+    const std::string text = to_tell();
+    if (told() != text) replace_file(target_.folder / told_file, text, {{}, {}, 0644});
+  }
 
   /// The files lie there as they would be written now.
   bool is_installed() const {

@@ -194,18 +194,19 @@ void link_names(const fs::path& folder, const std::vector<fs::path>& names) {
   if (changed) sync_folder(folder);
 }
 
-void remove_old(const fs::path& folder) {
+/// Leaves the current generation, the one before it, and of the others the newest, `count` in all.
+void remove_old(const fs::path& folder, std::size_t count) {
   const std::vector<Number> all = generations_in(folder);
   std::set<Number> keep = {linked_generation(folder, data_link), previous_generation(folder)};
   keep.erase(0);
   for (const Number number : all) {
-    if (keep.size() < kept) keep.insert(number);
+    if (keep.size() < count) keep.insert(number);
   }
   for (const Number number : all) {
     if (keep.contains(number)) continue;
     try {
       remove_generation(folder / name_of(number));
-    } catch (const Error&) {  // The switch is done; the next one tries again.
+    } catch (const Error&) {  // The next one tries again.
     }
   }
 }
@@ -232,6 +233,7 @@ fs::path GenerationFolder::prepare(const std::vector<File>& files, const Ownersh
   make_folder(folder_, folder_mode);
   const std::vector<Number> before = generations_in(folder_);
   remove_leftovers(folder_);
+  remove_old(folder_, kept - 1);  // now, as the switch has a broker to tell
 
   std::vector<OwnedFile> owned;
   std::vector<fs::path> names;
@@ -262,7 +264,7 @@ void GenerationFolder::activate(const fs::path& generation) {
     sync_folder(folder_);
   }
   link_names(folder_, names);
-  remove_old(folder_);
+  remove_old(folder_, kept);
 }
 
 void GenerationFolder::discard(const fs::path& generation) noexcept {

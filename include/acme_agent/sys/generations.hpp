@@ -34,7 +34,8 @@ class GenerationFolder {
   std::optional<Secret> read(const std::string& name) const;
 
   /// Writes a new generation, syncs it, and does not switch yet: the folder is `0711`-like as wide as its files
-  /// allow readers to pass. Returns its path for activate(). Leftovers of a crash are removed first.
+  /// allow readers to pass. Returns its path for activate(). Leftovers of a crash are removed first, and all but the
+  /// current generation and the one before it.
   std::filesystem::path prepare(const std::vector<File>& files, const Ownership& ownership);
 
   /// Makes a prepared or an earlier generation the current one by one rename, makes the links that are missing, syncs,
