@@ -232,7 +232,7 @@ Authorization read_authorization(const std::string& body, const std::string& url
   authorization.identifier = answer.identifier(*identifier);
   // RFC 8555 7.1.4: the identifier of a wildcard is the name without its "*.".
   if (is_true(answer.object(), "wildcard") && !authorization.identifier.wildcard()) {
-    authorization.identifier.value.insert(0, "*.");
+    authorization.identifier = answer.identifier({{"type", "dns"}, {"value", "*." + authorization.identifier.value}});
   }
   for (const json& member : answer.list("challenges")) {
     if (member.is_object()) authorization.challenges.push_back(to_challenge(member));
@@ -248,6 +248,7 @@ std::optional<Problem> read_problem(const std::string& body) {
 bool is_usable_url(std::string_view url) {
   constexpr std::string_view scheme = "https://";
   return url.starts_with(scheme) && url.size() > scheme.size() && url.size() < max_url &&
+         std::string_view("/?#:@").find(url[scheme.size()]) == std::string_view::npos &&
          std::all_of(url.begin(), url.end(), [](char c) { return c > ' ' && c <= '~'; });
 }
 

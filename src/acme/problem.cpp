@@ -103,10 +103,12 @@ std::string Problem::sentence() const {
   std::string text(known != nullptr ? known->meaning : "the server refused");
   if (known == nullptr && status != 0) text += " with status " + std::to_string(status);
   if (const std::string said = quote(type, detail); !said.empty()) text += ": " + said;
+  std::string parts;
   for (const Sub& sub : subproblems) {
-    text += "; " + (sub.identifier ? sub.identifier->value : std::string("without a name"));
-    text += ": " + quote(sub.type, sub.detail);
+    parts += "; " + (sub.identifier ? sub.identifier->value : std::string("without a name"));
+    parts += ": " + quote(sub.type, sub.detail);
   }
+  text += printable(parts, 2000);
   if (!instance.empty()) text += "; see " + printable(instance);
 
   // The cause of a compound problem is in its parts.

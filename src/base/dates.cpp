@@ -75,12 +75,19 @@ void scan_time(Scanner& scanner, DateTime& date) {
   date.second = scanner.digits(2);
 }
 
+/// Nothing where a leap second or an offset leads to a year that RFC 3339 cannot write.
+std::optional<TimePoint> writable(TimePoint time) {
+  constexpr sys_days first = year{0} / January / 1;
+  constexpr sys_days end = year{10000} / January / 1;
+  return time >= first && time < end ? std::optional(time) : std::nullopt;
+}
+
 std::optional<TimePoint> to_time_point(const DateTime& date) {
   const year_month_day day{year{date.year}, month{static_cast<unsigned>(date.month)},
                            std::chrono::day{static_cast<unsigned>(date.day)}};
   // A leap second (60) is the first second of the next minute.
   if (!day.ok() || date.hour > 23 || date.minute > 59 || date.second > 60) return std::nullopt;
-  return sys_days{day} + hours{date.hour} + minutes{date.minute} + seconds{date.second};
+  return writable(sys_days{day} + hours{date.hour} + minutes{date.minute} + seconds{date.second});
 }
 
 /// "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -195,7 +202,7 @@ std::optional<TimePoint> parse_rfc3339(std::string_view text) {
   if (!scanner.at_end()) return std::nullopt;
   const std::optional<TimePoint> local = to_time_point(date);
   if (!local) return std::nullopt;
-  return *local + fraction - offset;
+  return writable(*local + fraction - offset);
 }
 
 std::optional<TimePoint> parse_retry_after(std::string_view text, TimePoint now) {
