@@ -79,6 +79,7 @@ struct Renewer::Attempt {
   const std::stop_token& stop;
   const CertificateState state = renewer.state_(managed.name);
   std::optional<Held> held{};
+  std::optional<Pending> pending{};
   Record record{};
   bool ordered = false;
   bool issued = false;
@@ -95,6 +96,7 @@ struct Renewer::Attempt {
     record = std::move(loaded.record);
     record.cert_dir = managed.target.folder;
     held = state.held();
+    load_pending();
     deploy_error_before = record.deploy.last_error;
     if (record.not_before && *record.not_before > now() + longest_asked_wait) record.not_before.reset();
     if (record.inputs == inputs_of(managed)) return;
@@ -104,6 +106,19 @@ struct Renewer::Attempt {
     record.last_error.clear();
     record.next_attempt.reset();
     record.not_before.reset();
+  }
+
+  /// The key that is chosen and the order under way, if it is still the one that is wanted.
+  void load_pending() {
+    pending = state.pending();
+    if (!pending) return;
+    if (held && !pending->order_url.empty() && pending->order_url == held->order_url) {  // done with before a crash
+      state.clear_pending();
+      pending.reset();
+    } else if (pending->server != managed.server || pending->key.type() != managed.key_type ||
+               !same_names(pending->identifiers, managed.identifiers)) {
+      pending->order_url.clear();
+    }
   }
 
   bool pair_lies() const {
@@ -117,6 +132,7 @@ struct Renewer::Attempt {
   /// Orders a certificate if one is due or wished for.
   void order_if_due(const std::function<void()>& servable) {
     Due due = next_order(managed, held, record, now());
+    if (pending && !pending->order_url.empty() && record.failures == 0) due = {now(), Reason::retry};
     if (record.not_before && *record.not_before > now()) {
       if (wish.now) warn("the server asked not to be asked before " + format_rfc3339(*record.not_before));
       return;
@@ -132,7 +148,8 @@ struct Renewer::Attempt {
     record.reason = due.reason;
     state.save_record(record);  // where this is not possible, nothing is ordered
     try {
-      held = Held{renewer.obtain(managed, state, held, servable, stop), managed.server};
+      held = renewer.obtain(managed, state, held, pending, servable, stop);
+      pending.reset();
       issued = true;
       record.failures = 0;
       record.last_error.clear();
@@ -265,26 +282,22 @@ Outcome Renewer::renew(const Managed& managed, const Wish& wish, const std::func
   }
 }
 
-PrivateKey Renewer::choose_key(const Managed& managed, const CertificateState& state,
-                               const std::optional<Held>& held) const {
+PrivateKey Renewer::choose_key(const Managed& managed, const CertificateState& state, const std::optional<Held>& held,
+                               const std::optional<Pending>& pending) const {
+  if (pending && !pending->order_url.empty()) return pending->key;
   if (managed.reuse_key && held && held->pair.key.type() == managed.key_type) return held->pair.key;
-  if (const std::optional<Pending> pending = state.pending(); pending && pending->key.type() == managed.key_type)
-    return pending->key;
+  if (pending && pending->key.type() == managed.key_type) return pending->key;
   PrivateKey key = PrivateKey::generate(managed.key_type);
   state.save_pending({key, managed.server, "", managed.identifiers});
   return key;
 }
 
-CertifiedKey Renewer::obtain(const Managed& managed, const CertificateState& state, const std::optional<Held>& held,
-                             const std::function<void()>& servable, const std::stop_token& stop) const {
-  std::optional<Pending> pending = state.pending();
-  if (pending && (pending->server != managed.server || pending->key.type() != managed.key_type ||
-                  !same_names(pending->identifiers, managed.identifiers)))
-    pending->order_url.clear();
-
+Held Renewer::obtain(const Managed& managed, const CertificateState& state, const std::optional<Held>& held,
+                     const std::optional<Pending>& pending, const std::function<void()>& servable,
+                     const std::stop_token& stop) const {
   // The key is made beside the network, and the placeholder stands as soon as there is a key.
   const std::shared_future<PrivateKey> chosen = std::async(std::launch::async, [&] {
-    const PrivateKey key = pending && !pending->order_url.empty() ? pending->key : choose_key(managed, state, held);
+    const PrivateKey key = choose_key(managed, state, held, pending);
     if (managed.placeholder && !usable(held, clock_.now())) {
       const std::optional<Deployment> placed = Deployer(clock_, log_).deploy_placeholder(managed.target, key, stop);
       if (placed && placed->switched)
@@ -303,9 +316,11 @@ CertifiedKey Renewer::obtain(const Managed& managed, const CertificateState& sta
   request.identifiers = managed.identifiers;
   request.pending_order = pending ? pending->order_url : "";
   request.progress = [&](std::string_view step) { log_.progress(step, managed.name); };
-  request.key = [&](const std::string& order_url, bool refused) {
+  std::string order_url;
+  request.key = [&](const std::string& url, bool refused) {
+    order_url = url;
     const PrivateKey key = refused ? PrivateKey::generate(managed.key_type) : chosen.get();
-    state.save_pending({key, managed.server, order_url, managed.identifiers});
+    state.save_pending({key, managed.server, url, managed.identifiers});
     return key;
   };
 
@@ -322,7 +337,11 @@ CertifiedKey Renewer::obtain(const Managed& managed, const CertificateState& sta
     pair = issue(session, *managed.solver, clock_, request, stop);
   }
 
-  if (held && pair->chain.leaf() == held->pair.chain.leaf()) {  // the order was done with before the last crash
+  const Validity validity = pair->chain.leaf().validity();
+  if (pending && order_url == pending->order_url && plan_renewal(validity, spread_of(managed.name)) <= clock_.now()) {
+    log_.info("the certificate of that order is too old by now, as it is valid until " +
+                  format_rfc3339(validity.not_after) + "; ordering another",
+              managed.name);
     request.pending_order.clear();
     pair = issue(session, *managed.solver, clock_, request, stop);
   }
@@ -332,13 +351,14 @@ CertifiedKey Renewer::obtain(const Managed& managed, const CertificateState& sta
     state.save_pending({pair->key, managed.server, "", managed.identifiers});  // the next run orders anew
     throw;
   }
-  state.hold({*pair, managed.server});
+  const Held fresh{*std::move(pair), managed.server, order_url};
+  state.hold(fresh);
   state.clear_pending();
-  const Certificate& leaf = pair->chain.leaf();
+  const Certificate& leaf = fresh.pair.chain.leaf();
   log_.info("issued by " + printable(leaf.issuer()) + ", valid until " + format_rfc3339(leaf.validity().not_after) +
                 "; next renewal at " + format_rfc3339(plan_renewal(leaf.validity(), spread_of(managed.name))),
             managed.name);
-  return *std::move(pair);
+  return fresh;
 }
 
 /// The account for the server; new ones have a key on disk, and no URL until the server has been told (RFC 8555 7.3).

@@ -16,7 +16,7 @@ std::optional<Held> CertificateState::held() const {
   const std::optional<PrivateKey> key = read_key(generation / "privkey.pem");
   const std::optional<CertificateChain> chain = read_chain(generation / "fullchain.pem");
   if (!key || !chain || !chain->leaf().has_public_key_of(*key)) return std::nullopt;
-  return Held{{*key, *chain}, issued ? issued->server : ""};
+  return Held{{*key, *chain}, issued ? issued->server : "", issued ? issued->order : ""};
 }
 
 void CertificateState::hold(const Held& held) const {
@@ -24,7 +24,7 @@ void CertificateState::hold(const Held& held) const {
   make_folder(folder.path(), 0700);
   const std::vector<GenerationFolder::File> files = {{"fullchain.pem", Secret(held.pair.chain.pem())},
                                                      {"privkey.pem", held.pair.key.to_pem()},
-                                                     {"issued.json", Secret(to_json(IssuedDocument{held.server}))}};
+                                                     {"issued.json", Secret(to_json(IssuedDocument{held.server, held.order_url}))}};
   folder.activate(folder.prepare(files, Ownership{}));
 }
 

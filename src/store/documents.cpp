@@ -100,6 +100,7 @@ void read(const json& object, OrderDocument& document) {
 
 void read(const json& object, IssuedDocument& document) {
   read(object, "server", document.server);
+  read(object, "order", document.order);
 }
 
 /// A word that we do not know keeps the default: later versions may have more reasons.
@@ -192,7 +193,7 @@ std::string to_json(const OrderDocument& document) {
 }
 
 std::string to_json(const IssuedDocument& document) {
-  return dump({{"version", our_version}, {"server", document.server}});
+  return dump({{"version", our_version}, {"server", document.server}, {"order", document.order}});
 }
 
 std::string to_json(const Record& record) {

@@ -35,6 +35,7 @@ struct OrderDocument {
 /// issued.json
 struct IssuedDocument {
   std::string server;
+  std::string order;
 };
 
 std::string to_json(const AccountDocument& document);

@@ -203,6 +203,61 @@ TEST_CASE("an order whose finalize was answered into the void is picked up, not 
   CHECK_FALSE(t.state.certificate(one.name).pending());
 }
 
+/// What a kill after finalize leaves behind.
+void die_after_finalize(Renewing& t, const Managed& one) {
+  const Record before = t.record();
+  t.ca.lose_next_answer("finalize");
+  CHECK(t.renew(one, {.now = true, .force = true}).exit_code() == 1);
+  t.state.certificate(one.name).save_record(before);
+}
+
+TEST_CASE("a renewal that died after its finalize is finished by the next run, though it is not due") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  const std::string old = t.serial();
+  die_after_finalize(t, one);
+  CHECK(t.renew(one, {}).issued);
+  CHECK(t.serial() != old);
+  CHECK(deployed_serial(one) == t.serial());
+  CHECK(t.ca.orders_created() == 2);
+  CHECK_FALSE(t.renew(one).issued);
+}
+
+TEST_CASE("an order whose certificate has grown old meanwhile is made anew at once") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  const Duration lifetime = t.held()->pair.chain.leaf().validity().lifetime();
+  SUBCASE("due again") {
+    die_after_finalize(t, one);
+    t.clock.set(t.clock.now() + lifetime * 4 / 5);
+  }
+  SUBCASE("expired") {
+    die_after_finalize(t, one);
+    t.clock.set(t.clock.now() + lifetime * 2);
+  }
+  const Outcome outcome = t.renew(one, {});
+  CHECK(outcome.exit_code() == 0);
+  CHECK(outcome.next > t.clock.now());
+  CHECK(t.ca.orders_created() == 3);
+}
+
+TEST_CASE("what a crash has left of an order that was done with is not gone on with") {
+  Renewing t;
+  Managed one = t.managed();
+  one.reuse_key = false;
+  t.renew(one);
+  const Held held = t.held().value();
+  CHECK_FALSE(held.order_url.empty());
+  t.state.certificate(one.name).save_pending({held.pair.key, held.server, held.order_url, one.identifiers});
+  CHECK_FALSE(t.renew(one).issued);
+  CHECK_FALSE(t.state.certificate(one.name).pending());
+  CHECK(t.renew(one, {.now = true, .force = true}).issued);
+  CHECK(t.held()->pair.key.thumbprint() != held.pair.key.thumbprint());
+  CHECK(t.ca.orders_created() == 2);
+}
+
 TEST_CASE("what comes back is checked: another key or rubbish never become the held pair") {
   Renewing t;
   const Managed one = t.managed();

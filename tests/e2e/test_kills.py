@@ -4,8 +4,9 @@ before would have ended, without asking for a certificate a second time."""
 import collections
 import re
 import ssl
+import time
 
-from support import strace, tls
+from support import agent, strace, tls
 from support.case import ServedCase
 
 
@@ -136,8 +137,7 @@ class Kills(ServedCase):
         self.assertEqual(self.check_pair(self.me.cert_dir, told), issued_now[-1], told)
         self.assertEqual(self.me.leaf(), self.me.held_leaf(), told)
         self.assertEqual(tls.verify(self.mqtt.port, self.root), self.me.held_leaf(), told)
-        if where != "held":
-            self.assertFalse((self.me.certificate_state / "pending").exists(), told)
+        self.assertFalse((self.me.certificate_state / "pending").exists(), told)
         return where, last.label
 
     def check(self, phase):
@@ -174,3 +174,60 @@ class Kills(ServedCase):
 
     def test_while_it_looks_what_the_broker_serves(self):
         self.check("probe")
+
+
+class Leftover(ServedCase):
+    """What a kill after finalize leaves behind."""
+
+    ca_options = {"authz_reuse": 0}
+    agent_options = {"key_type": "ec256"}
+    counts, check_pair = Kills.counts, Kills.check_pair
+
+    def setUp(self):
+        strace.require()
+        super().setUp()
+        self.root = self.ca.root()
+
+    def kill(self, begins, name, *words, **changes):
+        """A renewal like the one before, killed at the first call `name` after one that contains `begins`."""
+        code, output, calls = strace.run(self.me, *words, **changes)
+        self.assertEqual(code, 0, output)
+        at = next(i for i, call in enumerate(calls) if begins in call.text)
+        moment = next(call for i, call in enumerate(calls) if i > at and call.name == name and
+                      not any(call.is_like(other) for other in calls[:i]))
+        orders = self.counts()
+        other = {key: {"ec256": "ec384", "ec384": "ec256"}[value] for key, value in changes.items()}
+        code, output, _ = strace.run(self.me, *words, kill_at=moment, **other)
+        self.assertEqual(code, -9, output)
+        self.eventually(lambda: len(self.counts()[2]) == len(orders[2]) + 1, 5, "the order being finalized before the kill")
+        return orders
+
+
+class Leftovers(Leftover):
+    def test_a_forced_renewal_that_died_after_finalize_is_finished_by_the_next_start(self):
+        self.serve()
+        orders, _, issued = self.kill("the server issues", "fsync", "renew", self.me.name, "--force")
+        code, output = self.me.once()
+        self.assertEqual(code, 0, output)
+        self.assertEqual(self.check_pair(self.me.cert_dir), self.counts()[2][-1])
+        self.assertEqual(self.counts()[0], orders + 1)
+
+    def test_a_new_key_is_made_for_the_renewal_after_one_that_died_with_its_certificate_held(self):
+        self.serve()
+        self.kill("/pending", "unlinkat", "renew", self.me.name, "--force")
+        self.assertEqual(self.me.once()[0], 0)
+        before = agent.public_key(self.me.cert_dir / "cert.pem")
+        code, output = self.me.renew("--force", reuse_key="no")
+        self.assertEqual(code, 0, output)
+        self.assertNotEqual(agent.public_key(self.me.cert_dir / "cert.pem"), before)
+
+
+class LateLeftovers(Leftover):
+    ca_options = {"authz_reuse": 0, "lifetime": 8}
+
+    def test_an_order_whose_certificate_has_run_out_meanwhile_is_made_anew_at_once(self):
+        self.serve()
+        self.kill("the server issues", "fsync", "--once", key_type="ec384")
+        time.sleep(9)
+        code, output = self.me.once()
+        self.assertEqual(code, 0, output)

@@ -19,7 +19,9 @@ const std::vector<Identifier> names = {{Identifier::Type::dns, "*.mydyn.example"
 
 Held make_held(const PrivateKey& key, const std::string& issued_by = server) {
   const TimePoint now = std::chrono::sys_days{std::chrono::year{2026} / 11 / 22};
-  return {{key, CertificateChain({make_placeholder(key, names, now, std::chrono::hours(24))})}, issued_by};
+  return {{key, CertificateChain({make_placeholder(key, names, now, std::chrono::hours(24))})},
+          issued_by,
+          "https://ca.example/order/1"};
 }
 
 Held make_held() {
@@ -28,7 +30,7 @@ Held make_held() {
 
 bool same(const std::optional<Held>& a, const Held& b) {
   return a && a->pair.key.thumbprint() == b.pair.key.thumbprint() && a->pair.chain == b.pair.chain &&
-         a->server == b.server;
+         a->order_url == b.order_url && a->server == b.server;
 }
 
 struct CertificateOnDisk {

@@ -61,9 +61,11 @@ class Renewer {
  private:
   struct Attempt;
 
-  CertifiedKey obtain(const Managed& managed, const CertificateState& state, const std::optional<Held>& held,
-                      const std::function<void()>& servable, const std::stop_token& stop) const;
-  PrivateKey choose_key(const Managed& managed, const CertificateState& state, const std::optional<Held>& held) const;
+  Held obtain(const Managed& managed, const CertificateState& state, const std::optional<Held>& held,
+              const std::optional<Pending>& pending, const std::function<void()>& servable,
+              const std::stop_token& stop) const;
+  PrivateKey choose_key(const Managed& managed, const CertificateState& state, const std::optional<Held>& held,
+                        const std::optional<Pending>& pending) const;
   Account account_for(const Managed& managed) const;
   void register_account(const Managed& managed, Session& session, const Account& account,
                         const std::stop_token& stop) const;

@@ -45,10 +45,11 @@ class Accounts {
   std::filesystem::path folder_;
 };
 
-/// The newest checked pair of a certificate, and the server that issued it.
+/// The newest checked pair of a certificate, and where it comes from.
 struct Held {
   CertifiedKey pair;
-  std::string server;  ///< Directory URL.
+  std::string server;     ///< Directory URL.
+  std::string order_url;  ///< Empty: not known.
 };
 
 /// An order under way. Stored before finalize, so that a restart picks it up and nothing is ordered twice.
