@@ -256,26 +256,26 @@ struct Renewer::Attempt {
   }
 };
 
-Outcome Renewer::renew(const Managed& managed, const Wish& wish, const std::function<void()>& awaited,
+Outcome Renewer::renew(const Managed& managed, const Wish& wish, const std::function<void()>& servable,
                        const std::stop_token& stop) const {
-  const std::function<void()> servable = awaited ? awaited : [] {};
+  const std::function<void()> tell = servable ? servable : [] {};
   Attempt attempt{.renewer = *this, .managed = managed, .wish = wish, .stop = stop};
   try {
     attempt.load();
-    if (awaited && attempt.pair_lies()) servable();
+    if (servable && attempt.pair_lies()) tell();
     if (attempt.held && !wish.force) {
       attempt.deploy_if_due();
-      servable();
+      tell();
     }
-    attempt.order_if_due(servable);
+    attempt.order_if_due(tell);
     if (attempt.issued || !attempt.looked) attempt.deploy_if_due();
-    servable();
+    tell();
     const Outcome outcome = attempt.outcome();
     attempt.save();
     attempt.tell(outcome);
     return outcome;
   } catch (const std::exception& error) {  // what is known could not be read or written
-    servable();
+    tell();
     const TimePoint next = clock_.now() + wait_after_failure(2, std::nullopt, clock_.now());
     log_.error(std::string(error.what()) + "; next try at " + format_rfc3339(next), managed.name);
     return {.next = next, .problem = error.what()};

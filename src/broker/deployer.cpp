@@ -286,9 +286,14 @@ class Attempt {
     return text ? std::string(text->reveal()) : "";
   }
 
+  /// Where this is not possible, the broker is told once more, the next time.
   void remember_told() const {
-    const std::string text = to_tell();
-    if (told() != text) replace_file(target_.folder / told_file, text, {{}, {}, 0644});
+    try {
+      const std::string text = to_tell();
+      if (told() != text) write_file(target_.folder / told_file, text, {{}, {}, 0644}, Sync::none);
+    } catch (const Error& error) {
+      log_.warning(error.message(), target_.name);
+    }
   }
 
   /// The files lie there as they would be written now.
@@ -301,7 +306,7 @@ class Attempt {
   void install() {
     const fs::path generation = folder_.prepare(files_, ownership_);
     try {
-      if (!lie_in(generation, files_, ownership_)) {
+      if (!have_content(generation, files_)) {
         throw Error(Remedy::retry, "key and certificate written to " + generation.string() +
                                        " are not what is read again; is the disk sound?");
       }

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <string_view>
 #include <system_error>
@@ -63,48 +64,60 @@ std::string_view issuer_of(const X509* certificate) {
   return {reinterpret_cast<const char*>(der), size};
 }
 
-void push(const Roots& roots, std::string_view der) {
+X509Handle parse(std::string_view der) {
   const auto* octets = reinterpret_cast<const unsigned char*>(der.data());
   X509Handle certificate(d2i_X509(nullptr, &octets, static_cast<long>(der.size())));
+  if (!certificate) take_openssl_reason();
+  return certificate;
+}
+
+void push(const Roots& roots, std::string_view der) {
+  X509Handle certificate = parse(der);
   if (certificate && sk_X509_push(roots.get(), certificate.get()) > 0) static_cast<void>(certificate.release());
 }
 
-/// The first certificate of a PEM text, in DER, and the text after it; empty if there is none.
-std::string take_certificate(std::string_view& pem) {
+bool any_issued_one_of(const STACK_OF(X509) * roots, const STACK_OF(X509) * chain) {
+  for (int i = 0; i < sk_X509_num(roots); ++i)
+    for (int j = 0; j < sk_X509_num(chain); ++j)
+      if (X509_check_issued(sk_X509_value(roots, i), sk_X509_value(chain, j)) == X509_V_OK) return true;
+  return false;
+}
+
+/// Takes the first certificate off a PEM text: its DER, which is empty if the block is damaged; nothing at the end.
+std::optional<std::string> take_certificate(std::string_view& pem) {
   const std::size_t begin = pem.find(begin_line);
-  const std::size_t end = begin == std::string_view::npos ? begin : pem.find(end_line, begin);
-  if (end == std::string_view::npos) return "";
-  const std::string_view base64 = pem.substr(begin + begin_line.size(), end - begin - begin_line.size());
-  pem.remove_prefix(end);
-  return decode(base64);
+  if (begin == std::string_view::npos) return std::nullopt;
+  pem.remove_prefix(begin + begin_line.size());
+  const std::size_t end = pem.find(end_line);
+  if (end == std::string_view::npos) return std::nullopt;
+  return decode(pem.substr(0, end));
 }
 
 /// Reads the roots that the chain of a server may lead to: those that have the name of an issuer in them, and all where
-/// there is none, since a name may be written in more than one way.
+/// none of those is an issuer, since a name may be written in more than one way.
 Roots roots_for(const STACK_OF(X509) * chain, std::string_view bundle) {
   Roots roots(sk_X509_new_null());
   require(roots != nullptr, "to verify a certificate");
   std::vector<std::string> others;
-  while (bundle.find(begin_line) != std::string_view::npos) {
-    std::string root = take_certificate(bundle);
+  while (std::optional<std::string> root = take_certificate(bundle)) {
     bool named = false;
     for (int i = 0; i < sk_X509_num(chain) && !named; ++i) {
-      named = root.find(issuer_of(sk_X509_value(chain, i))) != std::string::npos;
+      named = root->find(issuer_of(sk_X509_value(chain, i))) != std::string::npos;
     }
     if (named)
-      push(roots, root);
+      push(roots, *root);
     else
-      others.push_back(std::move(root));
+      others.push_back(*std::move(root));
   }
-  if (sk_X509_num(roots.get()) > 0) return roots;
+  if (any_issued_one_of(roots.get(), chain)) return roots;
   for (const std::string& root : others) push(roots, root);
   return roots;
 }
 
-int verify(X509_STORE_CTX* context, void* bundle) noexcept {
+/// Stands in for OpenSSL's own verification; `pem` is the text of the bundle.
+int verify(X509_STORE_CTX* context, void* pem) noexcept {
   try {
-    const Roots roots =
-        roots_for(X509_STORE_CTX_get0_untrusted(context), static_cast<const RootBundle*>(bundle)->pem());
+    const Roots roots = roots_for(X509_STORE_CTX_get0_untrusted(context), *static_cast<const std::string*>(pem));
     X509_STORE_CTX_set0_trusted_stack(context, roots.get());
     return X509_verify_cert(context);
   } catch (const std::exception&) {  // out of memory
@@ -119,13 +132,14 @@ RootBundle::RootBundle(const std::filesystem::path& path) {
   const std::string place = "the CA bundle " + path.string();
   pem_ = text_of(path, place);
   std::string_view text = pem_;
-  if (take_certificate(text).empty()) {
-    throw Error(Remedy::ask_operator, place + " holds no certificate in PEM (-----BEGIN CERTIFICATE-----)");
+  while (const std::optional<std::string> certificate = take_certificate(text)) {
+    if (parse(*certificate)) return;
   }
+  throw Error(Remedy::ask_operator, place + " holds no certificate in PEM (-----BEGIN CERTIFICATE-----)");
 }
 
 void RootBundle::install_in(void* ssl_context) const {
-  SSL_CTX_set_cert_verify_callback(static_cast<SSL_CTX*>(ssl_context), verify, const_cast<RootBundle*>(this));
+  SSL_CTX_set_cert_verify_callback(static_cast<SSL_CTX*>(ssl_context), verify, const_cast<std::string*>(&pem_));
 }
 
 }  // namespace acme_agent

@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t largest_body = 1024 * 1024;
 constexpr std::size_t largest_headers = 64 * 1024;
 constexpr const char* system_roots = "/etc/ssl/certs";
+constexpr const char* proxy_variables[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
 
 template <auto free_function>
 struct Free {
@@ -89,6 +90,12 @@ std::size_t count_header(char*, std::size_t, std::size_t size, void* to) noexcep
   return incoming.too_large ? CURL_WRITEFUNC_ERROR : size;
 }
 
+std::string lower_case(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return text;
+}
+
 /// OpenSSL looks a root up by the hash of its name where `directory` has such links; not every system makes them.
 bool has_hashed_roots(const std::filesystem::path& directory) {
   std::error_code none;
@@ -104,16 +111,33 @@ CURLcode install(CURL*, void* ssl_context, void* bundle) noexcept {
   return CURLE_OK;
 }
 
-/// Whom to trust. By default curl would read the whole bundle of the system for every connection.
-void set_roots(CURL* easy, const std::optional<RootBundle>& bundle) {
-  static const bool hashed = has_hashed_roots(system_roots);
-  if (!bundle && !hashed) return;
-  curl_easy_setopt(easy, CURLOPT_CAINFO, nullptr);
-  curl_easy_setopt(easy, CURLOPT_CAPATH, bundle ? nullptr : system_roots);
-  if (!bundle) return;
-  if (curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, install) != CURLE_OK)
-    throw Error(Remedy::ask_operator, "--ca-bundle needs a libcurl that is built with OpenSSL");
-  curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, &*bundle);
+/// Whether curl hands OpenSSL's SSL_CTX to a callback, and that of the server only: for a proxy with TLS, too, it would
+/// ask the same one.
+bool can_install_roots() {
+  const auto names_tls_proxy = [](const char* variable) {
+    const char* url = ::getenv(variable);
+    return url != nullptr && lower_case(url).starts_with("https:");
+  };
+  const std::string library = curl_version_info(CURLVERSION_NOW)->ssl_version;
+  return library.starts_with("OpenSSL") &&
+         std::none_of(std::begin(proxy_variables), std::end(proxy_variables), names_tls_proxy);
+}
+
+/// Whom to trust: the file `bundle`, which is in `roots` if these can be installed. By default curl would read the
+/// whole bundle of the system for every connection.
+void set_roots(CURL* easy, const std::optional<std::filesystem::path>& bundle, const std::optional<RootBundle>& roots) {
+  if (roots) {
+    curl_easy_setopt(easy, CURLOPT_CAINFO, nullptr);
+    curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, install);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, &*roots);
+  } else if (bundle) {
+    curl_easy_setopt(easy, CURLOPT_CAINFO, bundle->c_str());
+    curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
+  } else if (static const bool hashed = has_hashed_roots(system_roots); hashed) {
+    curl_easy_setopt(easy, CURLOPT_CAINFO, nullptr);
+    curl_easy_setopt(easy, CURLOPT_CAPATH, system_roots);
+  }
 }
 
 template <class T>
@@ -184,18 +208,12 @@ Error failure(CURL* easy, CURLcode code, const Url& url, const Incoming& incomin
   }
 }
 
-std::string lower_case(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return text;
-}
-
 }  // namespace
 
 struct CurlTransport::Handles {
   explicit Handles(const Options& options) : multi(curl_multi_init()), easy(curl_easy_init()) {
     if (!multi || !easy) throw std::bad_alloc();
-    if (options.ca_bundle) roots.emplace(*options.ca_bundle);
+    if (options.ca_bundle && can_install_roots()) roots.emplace(*options.ca_bundle);
   }
 
   CURLcode transfer(const std::stop_token& stop);
@@ -259,7 +277,7 @@ Response CurlTransport::send(const Request& request, const std::stop_token& stop
   // One request at a time takes half as long as over HTTP/2.
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
-  set_roots(easy, handles_->roots);
+  set_roots(easy, options_.ca_bundle, handles_->roots);
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);  // a name server that hangs does not hold a stop
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));

@@ -49,9 +49,10 @@ std::optional<Account> Accounts::load(const std::string& directory_url) const {
 void Accounts::save(const std::string& directory_url, const Account& account) const {
   const std::filesystem::path folder = folder_for(directory_url);
   make_folder(folder, 0700);
-  replace_key(folder / "key.pem", account.key);
+  const bool registered = !account.url.empty();
+  write_file(folder / "key.pem", account.key.to_pem().reveal(), Ownership{}, registered ? Sync::content : Sync::none);
   const AccountDocument document{directory_url, account.url, account.contact, account.key.thumbprint()};
-  write_file(folder / "account.json", to_json(document), Ownership{});
+  write_file(folder / "account.json", to_json(document), Ownership{}, registered ? Sync::folder : Sync::none);
 }
 
 void Accounts::refuse_newer(const std::string& directory_url) const {

@@ -22,9 +22,10 @@ std::optional<Held> CertificateState::held() const {
 void CertificateState::hold(const Held& held) const {
   GenerationFolder folder(folder_ / "held");
   make_folder(folder.path(), 0700);
-  const std::vector<GenerationFolder::File> files = {{"fullchain.pem", Secret(held.pair.chain.pem())},
-                                                     {"privkey.pem", held.pair.key.to_pem()},
-                                                     {"issued.json", Secret(to_json(IssuedDocument{held.server, held.order_url}))}};
+  const std::vector<GenerationFolder::File> files = {
+      {"fullchain.pem", Secret(held.pair.chain.pem())},
+      {"privkey.pem", held.pair.key.to_pem()},
+      {"issued.json", Secret(to_json(IssuedDocument{held.server, held.order_url}))}};
   folder.activate(folder.prepare(files, Ownership{}));
 }
 
@@ -39,16 +40,19 @@ std::optional<Pending> CertificateState::pending() const {
 void CertificateState::save_pending(const Pending& pending) const {
   const std::filesystem::path folder = folder_ / "pending";
   make_folder(folder, 0700);
-  replace_key(folder / "key.pem", pending.key);
+  const bool ordered = !pending.order_url.empty();
+  write_file(folder / "key.pem", pending.key.to_pem().reveal(), Ownership{}, ordered ? Sync::content : Sync::none);
   const OrderDocument document{pending.server, pending.order_url, pending.key.thumbprint(), pending.identifiers};
-  write_file(folder / "order.json", to_json(document), Ownership{});
+  write_file(folder / "order.json", to_json(document), Ownership{}, ordered ? Sync::folder : Sync::none);
 }
 
-void CertificateState::clear_pending() const {
-  const std::filesystem::path folder = folder_ / "pending";
-  std::error_code error;
-  std::filesystem::remove_all(folder, error);
-  if (error) throw_errno("cannot remove", folder, error.value());
+void CertificateState::clear_pending() const noexcept {
+  std::error_code none;
+  for (std::filesystem::directory_iterator entry(folder_ / "pending", none), end; !none && entry != end;
+       entry.increment(none)) {
+    std::error_code left;
+    std::filesystem::remove(entry->path(), left);
+  }
 }
 
 CertificateState::Loaded CertificateState::load_record() const {
@@ -78,7 +82,7 @@ void CertificateState::save_record(const Record& record) const {
   const std::optional<Secret> stored = read_file(path);
   if (stored && stored->reveal() == text) return;
   make_folder(folder_, 0700);
-  replace_file(path, text, Ownership{});
+  write_file(path, text, Ownership{}, Sync::none);
 }
 
 void CertificateState::refuse_newer() const {

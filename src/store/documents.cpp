@@ -243,12 +243,6 @@ template std::optional<OrderDocument> read_document(const std::filesystem::path&
 template std::optional<IssuedDocument> read_document(const std::filesystem::path&);
 template std::optional<Record> read_document(const std::filesystem::path&);
 
-void replace_key(const std::filesystem::path& path, const PrivateKey& key) {
-  const Secret pem = key.to_pem();
-  const std::optional<Secret> stored = too_large(path) ? std::nullopt : read_file(path, largest_file);
-  if (!stored || stored->reveal() != pem.reveal()) replace_file(path, pem.reveal(), Ownership{});
-}
-
 std::optional<PrivateKey> read_key(const std::filesystem::path& path) {
   if (too_large(path)) return std::nullopt;
   const std::optional<Secret> pem = read_file(path, largest_file);

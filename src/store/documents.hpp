@@ -58,10 +58,6 @@ std::optional<Document> read_sound_document(const std::filesystem::path& path) {
   }
 }
 
-/// Writes the key unless it lies there already. It is sure to stay once the folder is synced, as write_file() does for
-/// the document beside it.
-void replace_key(const std::filesystem::path& path, const PrivateKey& key);
-
 /// Nothing if there is none, or what is there is none. Throws Error if it cannot be read: then nobody knows.
 std::optional<PrivateKey> read_key(const std::filesystem::path& path);
 std::optional<CertificateChain> read_chain(const std::filesystem::path& path);

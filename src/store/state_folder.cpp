@@ -33,7 +33,7 @@ void check_ours(const std::filesystem::path& path) {
 /// A page, as an empty file may still fit into a full file system; our own, as a second agent may start right now.
 void check_writable(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / (".write-test-" + std::to_string(::getpid()));
-  replace_file(path, std::string(4096, '\n'), Ownership{});
+  write_file(path, std::string(4096, '\n'), Ownership{}, Sync::none);
   ::unlink(path.c_str());
 }
 

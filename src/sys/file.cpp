@@ -110,14 +110,13 @@ void apply(const Ownership& ownership, int file, const std::filesystem::path& pa
   }
 }
 
-void write_and_sync(int file, std::string_view content, const std::filesystem::path& path) {
+void write(int file, std::string_view content, const std::filesystem::path& path) {
   while (!content.empty()) {
     const ssize_t written = ::write(file, content.data(), content.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) throw_errno("cannot write", path, errno);
     content.remove_prefix(static_cast<std::size_t>(written));
   }
-  if (::fsync(file) != 0) throw_errno("cannot sync", path, errno);
 }
 
 /// False if there is nothing; throws Error if there is something else.
@@ -185,32 +184,29 @@ std::optional<Secret> read_file(const std::filesystem::path& path, std::size_t l
   return content;
 }
 
-void create_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership) {
+void create_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership, Sync sync) {
   const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0));
   if (!file.valid()) throw_errno("cannot create", path, errno);
   try {
     apply(ownership, file.get(), path);
-    write_and_sync(file.get(), content, path);
+    write(file.get(), content, path);
+    if (sync != Sync::none && ::fsync(file.get()) != 0) throw_errno("cannot sync", path, errno);
   } catch (const Error&) {
     ::unlink(path.c_str());
     throw;
   }
 }
 
-void replace_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership) {
+void write_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership, Sync sync) {
   const std::filesystem::path replacement = folder_of(path) / ("." + path.filename().native() + ".new");
   if (::unlink(replacement.c_str()) != 0 && errno != ENOENT) throw_errno("cannot remove", replacement, errno);
-  create_file(replacement, content, ownership);
+  create_file(replacement, content, ownership, sync);
   if (::rename(replacement.c_str(), path.c_str()) != 0) {
     const int error = errno;
     ::unlink(replacement.c_str());
     throw_errno("cannot replace", path, error);
   }
-}
-
-void write_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership) {
-  replace_file(path, content, ownership);
-  sync_folder(folder_of(path));
+  if (sync == Sync::folder) sync_folder(folder_of(path));
 }
 
 void make_folder(const std::filesystem::path& path, mode_t mode) {

@@ -90,7 +90,7 @@ class Idle(ServedCase):
                             f"PSS {memory['Pss']} kB, RSS {memory['Rss']} kB, {private} kB private")
 
     def test_with_nothing_to_do_not_one_system_call_is_made(self):
-        strace.require()
+        strace.require(attach=True)
         trace = self.folder / "strace.txt"
         watcher = self.program("strace", ["strace", "-f", "-tt", "-p", str(self.daemon.pid), "-o", trace])
         threads = len(list((self.proc / "task").iterdir()))

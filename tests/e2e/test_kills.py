@@ -32,9 +32,7 @@ SEEN_BY_OTHERS = {"rename", "renameat", "renameat2", "symlink", "unlink", "unlin
                   "bind", "listen", "connect", "sendto"}
 
 
-class Kills(ServedCase):
-    """Each renewal is due because another kind of key is wanted, so that each has a new key, too."""
-
+class Watched(ServedCase):
     ca_options = {"authz_reuse": 0}  # each order has a challenge
     agent_options = {"key_type": "ec256"}
 
@@ -42,10 +40,29 @@ class Kills(ServedCase):
         strace.require()
         super().setUp()
         self.serve()
+        self.root = self.ca.root()
+
+    def counts(self):
+        """Orders, finalizations and the serial numbers of all certificates so far."""
+        issued = [int(serial, 16) for serial in re.findall(r"Issued certificate serial (\w+)", self.ca.program.output())]
+        return self.ca.orders(), self.ca.count("POST /finalize-order/"), issued
+
+    def check_pair(self, folder, told="", files=("fullchain.pem", "privkey.pem")):
+        """The serial number of the certificate in the pair that stands there."""
+        try:
+            return handshake(*(folder / file for file in files), self.root)
+        except (OSError, ssl.SSLError) as error:
+            self.fail(f"no broker could start with what stands in {folder}: {error}; {told}")
+
+
+class Kills(Watched):
+    """Each renewal is due because another kind of key is wanted, so that each has a new key, too."""
+
+    def setUp(self):
+        super().setUp()
         for _ in range(3):  # from then on old generations go, and each renewal is like the one before
             self.other_key()
             self.assertEqual(self.me.once()[0], 0)
-        self.root = self.ca.root()
         # Phases in the order in which a renewal goes through them, each with the call that it begins with.
         held, certs = f"{self.me.certificate_state}/held", str(self.me.cert_dir)
         writing = r'(mkdir|unlink|symlink|rename|openat)\w*\((?!.*O_RDONLY)[^"]*"'
@@ -91,18 +108,6 @@ class Kills(ServedCase):
         found.sort(key=lambda entry: entry[:3])
         return [found[i % len(found)][3] for i in range(max(count, len(occurrences) if self.long else 0))]
 
-    def counts(self):
-        """Orders, finalizations and the serial numbers of all certificates so far."""
-        issued = [int(serial, 16) for serial in re.findall(r"Issued certificate serial (\w+)", self.ca.program.output())]
-        return self.ca.orders(), self.ca.count("POST /finalize-order/"), issued
-
-    def check_pair(self, folder, told="", files=("fullchain.pem", "privkey.pem")):
-        """The serial number of the certificate in the pair that stands there."""
-        try:
-            return handshake(*(folder / file for file in files), self.root)
-        except (OSError, ssl.SSLError) as error:
-            self.fail(f"no broker could start with what stands in {folder}: {error}; {told}")
-
     def kill(self, moment, attempt):
         """One renewal that dies at this moment, and the start after it. The phase where it died, None if it did not."""
         orders, finalized, issued = self.counts()
@@ -137,7 +142,7 @@ class Kills(ServedCase):
         self.assertEqual(self.check_pair(self.me.cert_dir, told), issued_now[-1], told)
         self.assertEqual(self.me.leaf(), self.me.held_leaf(), told)
         self.assertEqual(tls.verify(self.mqtt.port, self.root), self.me.held_leaf(), told)
-        self.assertFalse((self.me.certificate_state / "pending").exists(), told)
+        self.assertFalse((self.me.certificate_state / "pending/order.json").exists(), told)
         return where, last.label
 
     def check(self, phase):
@@ -176,17 +181,8 @@ class Kills(ServedCase):
         self.check("probe")
 
 
-class Leftover(ServedCase):
+class Leftover(Watched):
     """What a kill after finalize leaves behind."""
-
-    ca_options = {"authz_reuse": 0}
-    agent_options = {"key_type": "ec256"}
-    counts, check_pair = Kills.counts, Kills.check_pair
-
-    def setUp(self):
-        strace.require()
-        super().setUp()
-        self.root = self.ca.root()
 
     def kill(self, begins, name, *words, **changes):
         """A renewal like the one before, killed at the first call `name` after one that contains `begins`."""
@@ -205,7 +201,6 @@ class Leftover(ServedCase):
 
 class Leftovers(Leftover):
     def test_a_forced_renewal_that_died_after_finalize_is_finished_by_the_next_start(self):
-        self.serve()
         orders, _, issued = self.kill("the server issues", "fsync", "renew", self.me.name, "--force")
         code, output = self.me.once()
         self.assertEqual(code, 0, output)
@@ -213,8 +208,7 @@ class Leftovers(Leftover):
         self.assertEqual(self.counts()[0], orders + 1)
 
     def test_a_new_key_is_made_for_the_renewal_after_one_that_died_with_its_certificate_held(self):
-        self.serve()
-        self.kill("/pending", "unlinkat", "renew", self.me.name, "--force")
+        self.kill(f'"{self.me.certificate_state}/held/..data")', "unlink", "renew", self.me.name, "--force")
         self.assertEqual(self.me.once()[0], 0)
         before = agent.public_key(self.me.cert_dir / "cert.pem")
         code, output = self.me.renew("--force", reuse_key="no")
@@ -223,11 +217,10 @@ class Leftovers(Leftover):
 
 
 class LateLeftovers(Leftover):
-    ca_options = {"authz_reuse": 0, "lifetime": 8}
+    ca_options = {"authz_reuse": 0, "lifetime": 12}
 
     def test_an_order_whose_certificate_has_run_out_meanwhile_is_made_anew_at_once(self):
-        self.serve()
         self.kill("the server issues", "fsync", "--once", key_type="ec384")
-        time.sleep(9)
+        time.sleep(13)
         code, output = self.me.once()
         self.assertEqual(code, 0, output)

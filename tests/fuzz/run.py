@@ -84,7 +84,7 @@ def fuzz(target, options):
     failed = code != 0 or any("-slow-unit-" not in name for name in finds)
     executed = int(last(r"^stat::number_of_executed_units: *(\d+)", text, "0"))
     covered, features = last(r" cov: (\d+)", text), last(r" ft: (\d+)", text)
-    line = (f"{'FAILED' if failed else 'ok':6} {target:15} {seconds:4} s {executed:>9} executions, {executed / busy:6.0f} a CPU second,"
+    line = (f"{'FAILED' if failed else 'ok':6} {target:15} {seconds:4} s {executed:>9} executions, {executed / max(busy, 0.01):6.0f} a CPU second,"
             f" cov {covered} ft {features}, finds: {' '.join(finds) or 'none'}")
     return line, text[-6000:] if failed else ""
 

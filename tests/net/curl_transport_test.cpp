@@ -39,20 +39,30 @@ class Certificates {
   Certificates() {
     make("req -x509 -days 2 -subj '/CN=test root' -out root.pem -keyout root.key " + new_key);
     make("req -x509 -days 2 -subj '/CN=other root' -out other.pem -keyout other.key " + new_key);
-    make("req -x509 -days 2 -subj '/CN=test root' -out impostor.pem -keyout impostor.key " + new_key);
     sign("localhost", "DNS:localhost", "-days 2");
     sign("elsewhere", "DNS:elsewhere.example", "-days 2");
     sign("expired", "DNS:localhost", "-days -1");
+    named_in("pkix", "printable", "-keyout printable.key " + new_key);
+    named_in("utf8only", "utf8", "-new -key printable.key");
+    sign("printable-leaf", "DNS:localhost", "-days 2", "printable");
+    sign("printable-sibling", "DNS:localhost", "-days 2", "printable");
   }
 
   std::filesystem::path operator/(const std::string& name) const { return folder_ / name; }
 
  private:
-  void sign(const std::string& name, const std::string& alternative_name, const std::string& validity) {
+  /// A root whose name is written with the string types of `mask`.
+  void named_in(const std::string& mask, const std::string& name, const std::string& key) {
+    std::ofstream(folder_ / (name + ".cnf")) << "[req]\ndistinguished_name=dn\nstring_mask=" << mask << "\n[dn]\n";
+    make("req -x509 -days 2 -subj '/CN=a root' -addext basicConstraints=critical,CA:TRUE -config " + name +
+         ".cnf -out " + name + ".pem " + key);
+  }
+  void sign(const std::string& name, const std::string& alternative_name, const std::string& validity,
+            const std::string& root = "root") {
     std::ofstream(folder_ / (name + ".ext")) << "subjectAltName=" << alternative_name << "\n";
     make("req -subj /CN=leaf -out " + name + ".csr -keyout " + name + ".key " + new_key);
-    make("x509 -req -in " + name + ".csr -CA root.pem -CAkey root.key -CAcreateserial -extfile " + name + ".ext " +
-         validity + " -out " + name + ".crt");
+    make("x509 -req -in " + name + ".csr -CA " + root + ".pem -CAkey " + root + ".key -CAcreateserial -extfile " +
+         name + ".ext " + validity + " -out " + name + ".crt");
     std::ofstream both(folder_ / (name + ".pem"));
     both << std::ifstream(folder_ / (name + ".crt")).rdbuf() << std::ifstream(folder_ / (name + ".key")).rdbuf();
   }
@@ -290,10 +300,25 @@ TEST_CASE("a certificate in the bundle is trusted although its issuer is not the
   CHECK(transport.send(get(server.url("/request")), {}).status == 200);
 }
 
-TEST_CASE("a root of the same name with another key is not the root") {
+TEST_CASE("a root is found although its name is written in another way than its certificates write it") {
+  Server server("printable-leaf");
+  test::TempDir folder;
+  std::ofstream bundle(folder / "bundle.pem");
+  for (const std::string name : {"printable-sibling.crt", "utf8.pem"})
+    bundle << std::ifstream(certificates() / name).rdbuf();
+  bundle.close();
+  CurlTransport transport({.user_agent = "", .ca_bundle = folder / "bundle.pem"});
+  CHECK(transport.send(get(server.url("/request")), {}).status == 200);
+}
+
+TEST_CASE("the bundle is for the server, not for a proxy with TLS") {
   Server server;
-  CurlTransport transport(trusting("impostor"));
-  CHECK(contains(failure_of([&] { transport.send(get(server.url("/request")), {}); }).message(), "is not trusted ("));
+  const Server proxy;
+  ::setenv("https_proxy", ("https://" + proxy.place()).c_str(), 1);
+  CurlTransport transport(trusting("root"));
+  const Error error = failure_of([&] { transport.send(get(server.url("/request")), {}); });
+  ::unsetenv("https_proxy");
+  CHECK(contains(error.message(), "unable to get local issuer certificate"));
 }
 
 TEST_CASE("a certificate for another host is refused") {

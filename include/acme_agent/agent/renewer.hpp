@@ -77,7 +77,7 @@ class Renewer {
   mutable std::mutex accounts_mutex_;
 };
 
-/// Why and when the next certificate is to be ordered; pure.
+/// Why and when the next certificate is to be ordered, if no order is under way (that one is due at once); pure.
 struct Due {
   TimePoint when;
   Reason reason = Reason::missing;

@@ -9,13 +9,11 @@ namespace acme_agent {
 /// to: Debian's 140 would take longer than the rest of an issuance.
 class RootBundle {
  public:
-  /// Throws Error (ask_operator) if the file cannot be read or does not begin with a certificate in PEM.
+  /// Throws Error (ask_operator) if the file cannot be read or holds no certificate in PEM.
   explicit RootBundle(const std::filesystem::path& path);
 
   /// Makes an SSL_CTX of OpenSSL trust these certificates and no others; it points to this object.
   void install_in(void* ssl_context) const;
-
-  const std::string& pem() const { return pem_; }
 
  private:
   std::string pem_;

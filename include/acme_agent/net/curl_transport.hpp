@@ -17,7 +17,8 @@ class CurlTransport final : public Transport {
  public:
   struct Options {
     std::string user_agent;
-    /// PEM file trusted instead of the system's store. The store's roots are looked up by hash, never read as a whole.
+    /// PEM file trusted instead of the system's store. Of either only the roots that a chain leads to are parsed, where
+    /// that is possible: /etc/ssl/certs with links by hash, a libcurl with OpenSSL, no proxy with TLS.
     std::optional<std::filesystem::path> ca_bundle;
     Duration connect_timeout = std::chrono::seconds(10);
     Duration timeout = std::chrono::seconds(30);  ///< For a whole exchange.

@@ -30,7 +30,8 @@ class Accounts {
   /// Throws Error (ask_operator) for a file of a newer version.
   std::optional<Account> load(const std::string& directory_url) const;
 
-  /// Writes key and account; what was there is replaced file by file, each by one rename, the key first.
+  /// Writes key and account; what was there is replaced file by file, each by one rename, the key first. With the URL
+  /// of the account, they survive a power cut.
   void save(const std::string& directory_url, const Account& account) const;
 
   /// Throws Error (ask_operator) if the file of this account was written by a newer version.
@@ -108,8 +109,10 @@ class CertificateState {
   void hold(const Held& held) const;
 
   std::optional<Pending> pending() const;
+  /// With the URL of an order, it survives a power cut.
   void save_pending(const Pending& pending) const;
-  void clear_pending() const;
+  /// What cannot be removed does no harm: the held pair names its order.
+  void clear_pending() const noexcept;
 
   /// An empty record if there is none or it is damaged (then it is kept aside as record.json.damaged, and `damaged`
   /// tells). Throws Error (ask_operator) for a file of a newer version.
@@ -120,7 +123,7 @@ class CertificateState {
   Loaded load_record() const;
   /// The same without touching anything, for who does not hold the lock; a damaged one is an empty one.
   Record peek_record() const;
-  /// Only if it differs from what is stored. After a power cut the one before may be back.
+  /// Only if it differs from what is stored. A power cut may cost it.
   void save_record(const Record& record) const;
 
   /// Throws Error (ask_operator) if a file was written by a newer version.

@@ -52,18 +52,25 @@ Ownership parse_owner(std::string_view text, mode_t mode);
 /// The whole file; nothing if there is none. Throws Error for every other failure and above `limit` bytes.
 std::optional<Secret> read_file(const std::filesystem::path& path, std::size_t limit = 1 << 20);
 
-/// Replaces `path` by one rename of a file beside it that was created with its final owner and mode, written and
-/// synced. After a crash, a power cut or a full disk the old content or the new one is there, whole.
-void replace_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership);
+/// What a write survives besides a kill at any moment, which costs nothing. Each sync waits for the disk.
+enum class Sync {
+  none,     ///< After a power cut the file may be lost or damaged.
+  content,  ///< After a power cut the old content or the new one is there, whole.
+  folder,   ///< After a power cut the new content is there.
+};
 
-/// The same, and syncs the folder: once it returns, it is the new content.
-void write_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership);
+/// Replaces `path` by one rename of a file beside it that was created with its final owner and mode. After a kill or a
+/// full disk the old content or the new one is there, whole.
+void write_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership,
+                Sync sync = Sync::folder);
 
 /// Makes `path` and missing parents with `mode` each, synced. An existing folder is left as it is. Throws Error.
 void make_folder(const std::filesystem::path& path, mode_t mode);
 
-/// Creates a new file, syncs it; the mode is right from the first byte. Throws Error, also if it exists.
-void create_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership);
+/// Creates a new file and, unless `sync` is none, syncs its content; the mode is right from the first byte. Throws
+/// Error, also if it exists.
+void create_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership,
+                 Sync sync = Sync::content);
 
 /// Syncs what a folder lists.
 void sync_folder(const std::filesystem::path& path);

@@ -33,14 +33,14 @@ class GenerationFolder {
   /// Content of a name in the current generation, or of the regular file of that name; nothing if there is neither.
   std::optional<Secret> read(const std::string& name) const;
 
-  /// Writes a new generation, syncs it, and does not switch yet: the folder is `0711`-like as wide as its files
-  /// allow readers to pass. Returns its path for activate(). Leftovers of a crash are removed first, and all but the
+  /// Writes a new generation, syncs it, and does not switch yet. Everybody may pass its folder: the files guard
+  /// themselves. Returns its path for activate(). Leftovers of a crash are removed first, and all but the
   /// current generation and the one before it.
   std::filesystem::path prepare(const std::vector<File>& files, const Ownership& ownership);
 
   /// Makes a prepared or an earlier generation the current one by one rename, makes the links that are missing, syncs,
-  /// and removes all but the three newest. Regular files with the names of the generation become a generation of their
-  /// own first, so that they can come back.
+  /// and leaves the current one, the one before, and of the others the newest, three in all. Regular files with the
+  /// names of the generation become a generation of their own first, so that they can come back.
   void activate(const std::filesystem::path& generation);
 
   /// Removes a prepared generation that is not to be used.

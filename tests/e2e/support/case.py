@@ -18,9 +18,11 @@ class Case(unittest.TestCase):
     figures = ()
     build_folder = None
     run_folder = None
+    in_memory = False  # where the disk is not to be measured
 
     def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="t-", dir=self.run_folder))
+        parent = "/dev/shm" if self.in_memory and os.access("/dev/shm", os.W_OK) else self.run_folder
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="acme-agent-t-", dir=parent))
         self.folder.chmod(0o755)
         self.programs = []
         self.figures = []  # lines for the report, whatever comes out

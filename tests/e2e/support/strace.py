@@ -1,6 +1,7 @@
 """The agent's system calls, and its death at one of them: strace lets a signal come just before the Nth call of a kind."""
 
 import re
+import subprocess
 
 from support import programs
 from support.agent import agent_environment, refuse_sanitizer_reports
@@ -62,7 +63,14 @@ def run(me, *words, kill_at=None, **changes):
     return code, output, calls_in(trace)
 
 
-def require():
+def require(attach=False):
+    """Skips where nobody may watch a program that it starts; with `attach`, one that runs already."""
     code, _ = programs.run(["strace", "-o", "/dev/null", "true"])
+    if code == 0 and attach:
+        sleeper = subprocess.Popen(["sleep", "60"])
+        code, _ = programs.run(["timeout", "--signal=INT", "1", "strace", "-o", "/dev/null", "-p", sleeper.pid])
+        code = 0 if code == 124 else code
+        sleeper.kill()
+        sleeper.wait()
     if code != 0:
         skip("no-ptrace")
