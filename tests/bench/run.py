@@ -36,9 +36,9 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 import clients as known  # noqa: E402
 from report import Report  # noqa: E402
-from stage import Bench, FastPebble, Relay, memory_of  # noqa: E402
+from stage import Bench, FastPebble, Relay  # noqa: E402
 from support import programs  # noqa: E402
-from support.agent import Agent  # noqa: E402
+from support.agent import Agent, runs_on  # noqa: E402
 from support.mosquitto import Mosquitto  # noqa: E402
 
 SCENARIOS = ("first", "renew", "due", "noop", "idle", "proof")
@@ -148,17 +148,13 @@ class Benchmark:
                 fresh = self.bench.task(client, "ec")
                 if client.name == "acme-agent":
                     held = self.held[client, "ec"]
-                    self._stays("acme-agent", client.run(held), lambda: self._is_running(held))
+                    self._stays("acme-agent", client.run(held), lambda: runs_on(held.state))
                     self._stays("acme-agent that has just issued", client.run(fresh), lambda: self._has_issued(client, fresh))
                 elif client.name == "control":
                     self._stays("control", [*client.noop(fresh), "--stay"], lambda: self.last_program.output())
                 elif client.is_daemon:
                     self._stays(client.name, client.run(fresh), lambda: self._has_issued(client, fresh),
                                 client.environment(fresh))
-
-    def _is_running(self, task):
-        with socket.socket(socket.AF_UNIX) as control:
-            return control.connect_ex(str(task.state / "control.sock")) == 0
 
     def _has_issued(self, client, task):
         return any(path.is_file() for path in task.state.glob(client.certificates))
@@ -169,7 +165,8 @@ class Benchmark:
         try:
             programs.eventually(is_ready, 30, f"{name} getting ready")
             time.sleep(0.1 if self.options.smoke else 2)  # whatever it does after that is done
-            self.note("idle", "", name, {"ok": True, **memory_of(program.pid)})
+            self.note("idle", "", name, {"ok": True, **{f"{name.lower()}_kb": kib for name, kib in programs.memory_of(program.pid).items()
+                                                        if name in ("Pss", "Rss", "Anonymous")}})
         finally:
             program.stop()
             program.log.unlink()
@@ -245,7 +242,7 @@ def circumstances(options, clients):
 def build(options):
     """Our own programs, in the release build."""
     targets = ["floor", "control", "measure", *([] if options.agent else ["acme-agent"])]
-    for command in (["cmake", "--preset", "release"], ["cmake", "--build", "--preset", "release", "--target", *targets]):
+    for command in (["cmake", "--preset", "release", "-DACME_AGENT_BENCH=ON"], ["cmake", "--build", "--preset", "release", "--target", *targets]):
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             sys.exit(done.stdout)

@@ -120,13 +120,6 @@ def wait_until_free(port):
     programs.eventually(is_free, 20, f"port {port} getting free")
 
 
-def memory_of(pid):
-    """What the kernel says of a process: proportional, resident and anonymous memory, in kB."""
-    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return {f"{name.lower()}_kb": int(re.search(rf"^{name}:\s+(\d+) kB", text, re.M).group(1))
-            for name in ("Pss", "Rss", "Anonymous")}
-
-
 class Bench(Stage):
     def __init__(self, folder, tools, agent_path, pebble_version, roots):
         super().__init__(folder, folder, agent_path)

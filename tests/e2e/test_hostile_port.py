@@ -33,9 +33,9 @@ class HostilePort(Case):
     def proc(self, entry):
         return pathlib.Path(f"/proc/{self.daemon.pid}/{entry}")
 
-    def memory(self, entry, field):
+    def memory(self, field):
         """In KiB."""
-        return int(re.search(rf"^{field}:\s+(\d+) kB", self.proc(entry).read_text(), re.M).group(1))
+        return int(re.search(rf"^{field}:\s+(\d+) kB", self.proc("status").read_text(), re.M).group(1))
 
     def sockets(self):
         count = 0
@@ -61,11 +61,11 @@ class HostilePort(Case):
         code = attempt.wait(40)
         took = time.monotonic() - began - waited
         self.assertEqual(code, 0, attempt.output())
-        return took, self.memory("status", "VmHWM"), came
+        return took, self.memory("VmHWM"), came
 
     def test_500_hostile_clients_cost_an_issuance_two_seconds_at_most_and_the_agent_no_more_than_its_idle_size_again(self):
         undisturbed = [self.renew(lambda: True)[0] for _ in range(ROUNDS)]
-        pss, rss = self.memory("smaps_rollup", "Pss"), self.memory("status", "VmRSS")
+        pss, rss = programs.memory_of(self.daemon.pid)["Pss"], self.memory("VmRSS")
 
         disturbed, peaks, most_sockets = [], [], []
         for i in range(2 * ROUNDS):  # a busy machine may bring a crowd together too late

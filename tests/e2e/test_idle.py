@@ -5,7 +5,7 @@ import re
 import signal
 import time
 
-from support import strace
+from support import programs, strace
 from support.case import ServedCase
 
 
@@ -81,10 +81,10 @@ class Idle(ServedCase):
         self.assertEqual(io, before[1], "/proc/PID/io")
         self.assertEqual(files, before[2])
         self.assertTrue(self.daemon.running)
-        memory = dict(re.findall(r"^(\w+):\s+(\d+) kB", (self.proc / "smaps_rollup").read_text(), re.M))
+        memory = programs.memory_of(self.daemon.pid)
         woken = sum(switches.values()) - sum(before[0].values())
         written = int(io["write_bytes"]) - int(before[1]["write_bytes"])
-        private = int(memory["Private_Clean"]) + int(memory["Private_Dirty"])
+        private = memory["Private_Clean"] + memory["Private_Dirty"]
         self.figures.append(f"idle for {self.seconds} s: {woken} wake-ups of {len(switches)} threads, {written} bytes "
                             f"written, {len(sockets)} socket open (the control socket); "
                             f"PSS {memory['Pss']} kB, RSS {memory['Rss']} kB, {private} kB private")

@@ -67,8 +67,7 @@ class Agent:
         return program
 
     def is_running(self):
-        with socket.socket(socket.AF_UNIX) as control:
-            return control.connect_ex(str(self.state / "control.sock")) == 0
+        return runs_on(self.state)
 
     def status(self):
         code, output = programs.run([self.case.agent_path, "status", "--json", *self.arguments()], user=self.user,
@@ -110,6 +109,12 @@ class Agent:
             folder.mkdir(exist_ok=True)
             os.chown(folder, *programs.ids_of(user))
         return self
+
+
+def runs_on(state):
+    """Whether an agent answers for this state folder."""
+    with socket.socket(socket.AF_UNIX) as control:
+        return control.connect_ex(str(state / "control.sock")) == 0
 
 
 def agent_environment(**more):

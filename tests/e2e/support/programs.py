@@ -3,6 +3,7 @@
 import os
 import pathlib
 import pwd
+import re
 import signal
 import socket
 import subprocess
@@ -135,6 +136,12 @@ def run(argv, seconds=60, env=None, user=None, cwd=None):
             output, _ = process.communicate()
             raise AssertionError(f"{argv[0]} took longer than {seconds} s; so far: {output[-2000:]}") from None
     return process.returncode, output
+
+
+def memory_of(pid):
+    """What the kernel says of its memory as a whole, in KiB by name: Rss, Pss, Private_Dirty and so on."""
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return {name: int(kib) for name, kib in re.findall(r"^(\w+):\s+(\d+) kB", text, re.M)}
 
 
 def survivors():
