@@ -233,7 +233,7 @@ def circumstances(options, clients):
     cpu = re.search(r"^model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
     return {"machine": f"{os.cpu_count()} x {cpu.group(1) if cpu else platform.machine()}, Linux {platform.release()}",
             "load": f"{os.getloadavg()[0]:.1f} at the beginning",
-            "runs": options.n, "roots": options.roots, "disk": first_line(["stat", "-f", "-c", "%T", tempfile.gettempdir()]),
+            "runs": options.n, "roots": options.roots, "disk": first_line(["findmnt", "-n", "-o", "FSTYPE", "-T", tempfile.gettempdir()]),
             "programs": {"Pebble": pebble_version(options.pebble), "Mosquitto": debian_version("mosquitto"),
                          "OpenSSL": first_line(["openssl", "version"]),
                          **{c.name: version_of(c) for c in clients if c.name not in ("floor", "control")}}}
