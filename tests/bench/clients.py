@@ -263,7 +263,7 @@ acmetool-quickstart-choose-method: listen
 
 
 class AcmeSh(Client):
-    package = "https://github.com/acmesh-official/acme.sh (no Debian package), with socat"
+    package = "its own installer (there is no Debian package), with socat"
     certificates = "*/fullchain.cer"
 
     def __init__(self):

@@ -293,7 +293,7 @@ def main():
         peers = [c for c in peers if c.name in options.words]
     for peer in peers:
         if not peer.program:
-            print(f"missing: {peer.name}; it comes with {peer.package}" if ":" in peer.package else
+            print(f"missing: {peer.name}; it comes with {peer.package}" if "," in peer.package else
                   f"missing: {peer.name}; apt-get install --no-install-recommends {peer.package}")
     lacking = libraries(agent) - libraries(tools / "control")
     if lacking:

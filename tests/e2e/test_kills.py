@@ -146,7 +146,7 @@ class Kills(Watched):
         return where, last.label
 
     def check(self, phase):
-        wanted = 30 if self.long else 10
+        wanted = 30
         deaths, elsewhere = collections.Counter(), collections.Counter()
         attempt = 0
         while deaths.total() < wanted and attempt < 3 * wanted:
