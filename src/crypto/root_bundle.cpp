@@ -53,7 +53,7 @@ std::string decode(std::string_view base64) {
                        static_cast<int>(base64.size())) < 0 ||
       EVP_DecodeFinal(decoder.get(), out + size, &rest) != 1)
     return "";
-  octets.resize(static_cast<std::size_t>(size + rest));
+  octets.resize(static_cast<std::size_t>(size) + static_cast<std::size_t>(rest));
   return octets;
 }
 
