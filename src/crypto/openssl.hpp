@@ -12,16 +12,9 @@
 #include <string_view>
 
 #include <acme_agent/base/error.hpp>
+#include <acme_agent/base/free.hpp>
 
 namespace acme_agent {
-
-template <auto free_function>
-struct Free {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    free_function(object);
-  }
-};
 
 /// For what OpenSSL frees by a macro.
 struct FreeByOpenssl {

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/free.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/crypto/root_bundle.hpp>
 #include <acme_agent/net/curl_transport.hpp>
@@ -18,13 +19,6 @@ constexpr std::size_t largest_headers = 64 * 1024;
 constexpr const char* system_roots = "/etc/ssl/certs";
 constexpr const char* proxy_variables[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
 
-template <auto free_function>
-struct Free {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    free_function(object);
-  }
-};
 using Multi = std::unique_ptr<CURLM, Free<curl_multi_cleanup>>;
 using Easy = std::unique_ptr<CURL, Free<curl_easy_cleanup>>;
 using Url = std::unique_ptr<CURLU, Free<curl_url_cleanup>>;

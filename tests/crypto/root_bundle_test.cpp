@@ -5,6 +5,7 @@
 #include <memory>
 
 #include <acme_agent/base/error.hpp>
+#include <acme_agent/base/free.hpp>
 #include <acme_agent/crypto/root_bundle.hpp>
 
 #include "support/temp_dir.hpp"
@@ -14,14 +15,6 @@ namespace acme_agent {
 namespace {
 
 using namespace std::chrono_literals;
-
-template <auto free_function>
-struct Free {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    free_function(object);
-  }
-};
 
 struct Folder {
   test::TempDir path;

@@ -11,21 +11,15 @@ import time
 from support.case import Case
 from support.programs import eventually
 
-CONNECT_EVERY = 0.05
 
+class Beside:
+    """Does `step` again and again in a thread of its own, as long as it is entered."""
 
-class StrictClients:
-    """Devices that come every 50 ms, believe nothing but `root`, and check name and dates."""
+    every = 0.05  # seconds
 
-    def __init__(self, port, root, name):
-        self._port, self._name = port, name
-        self._context = ssl.create_default_context(cafile=str(root))
+    def __init__(self):
         self._end = threading.Event()
-        self._thread = threading.Thread(target=self._connect_again_and_again)
-        self.handshakes = 0
-        self.failures = []  # sentences
-        self.first_seen = {}  # leaf → when
-        self.least_left = float("inf")  # seconds that a certificate had to live when it was shown
+        self._thread = threading.Thread(target=self._run)
 
     def __enter__(self):
         self._thread.start()
@@ -35,15 +29,30 @@ class StrictClients:
         self._end.set()
         self._thread.join()
 
-    def _connect_again_and_again(self):
+    def _run(self):
         due = time.monotonic()
-        while not self._end.is_set():
-            try:
-                self._connect()
-            except OSError as failure:
-                self.failures.append(f"{time.strftime('%H:%M:%S')}: {failure}")
-            due = max(due + CONNECT_EVERY, time.monotonic())
-            self._end.wait(due - time.monotonic())
+        while not self._end.wait(max(due - time.monotonic(), 0)):
+            self.step()
+            due = max(due + self.every, time.monotonic())
+
+
+class StrictClients(Beside):
+    """Devices that come every 50 ms, believe nothing but `root`, and check name and dates."""
+
+    def __init__(self, port, root, name):
+        super().__init__()
+        self._port, self._name = port, name
+        self._context = ssl.create_default_context(cafile=str(root))
+        self.handshakes = 0
+        self.failures = []  # sentences
+        self.first_seen = {}  # leaf → when
+        self.least_left = float("inf")  # seconds that a certificate had to live when it was shown
+
+    def step(self):
+        try:
+            self._connect()
+        except OSError as failure:
+            self.failures.append(f"{time.strftime('%H:%M:%S')}: {failure}")
 
     def _connect(self):
         with socket.create_connection(("127.0.0.1", self._port), timeout=5) as connection:
@@ -55,70 +64,54 @@ class StrictClients:
                 self.handshakes += 1
 
 
-class Sessions:
+class Sessions(Beside):
     """Devices that stay: each says something twice a second, and hears all the others."""
 
+    every = 0.5
+
     def __init__(self, mqtt, count):
+        super().__init__()
         self._devices = [mqtt.hold_session(f"device-{i}") for i in range(count)]
         for device in self._devices:
             device.subscribe("talk")
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._talk)
         self.messages = 0
         self.failures = []
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._end.set()
-        self._thread.join()
-
-    def _talk(self):
-        while not self._end.wait(0.5):
-            try:
-                for speaker in self._devices:
-                    speaker.publish("talk", str(self.messages))
-                    for listener in self._devices:
-                        heard = listener.next_message()
-                        if heard != ("talk", str(self.messages)):
-                            self.failures.append(f"message {self.messages} was heard as {heard}")
-                    self.messages += 1
-                for device in self._devices:
-                    device.ping()
-            except (OSError, AssertionError) as failure:
-                self.failures.append(f"{time.strftime('%H:%M:%S')}: {failure}")
-                return
+    def step(self):
+        try:
+            for speaker in self._devices:
+                speaker.publish("talk", str(self.messages))
+                for listener in self._devices:
+                    heard = listener.next_message()
+                    if heard != ("talk", str(self.messages)):
+                        self.failures.append(f"message {self.messages} was heard as {heard}")
+                self.messages += 1
+            for device in self._devices:
+                device.ping()
+        except (OSError, AssertionError) as failure:
+            self.failures.append(f"{time.strftime('%H:%M:%S')}: {failure}")
+            self._end.set()  # a session that is lost stays lost
 
 
-class HeldPairs:
+class HeldPairs(Beside):
     """When each certificate came to lie in the state folder: what was issued, as soon as the agent has it."""
 
+    every = 0.02
+
     def __init__(self, agent):
+        super().__init__()
         self._agent = agent
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._look)
         self.since = {}  # leaf → when
 
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._end.set()
-        self._thread.join()
-
-    def _look(self):
-        while not self._end.wait(0.02):
-            try:
-                for chain in (self._agent.certificate_state / "held").glob("*chain*"):
-                    written = chain.stat().st_mtime
-                    pem = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", chain.read_text(), re.S)
-                    leaf = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.group(0))).hexdigest()
-                    self.since.setdefault(leaf, written)
-            except (OSError, AttributeError):
-                pass  # replaced while we looked
+    def step(self):
+        try:
+            for chain in (self._agent.certificate_state / "held").glob("*chain*"):
+                written = chain.stat().st_mtime
+                pem = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", chain.read_text(), re.S)
+                leaf = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.group(0))).hexdigest()
+                self.since.setdefault(leaf, written)
+        except (OSError, AttributeError):
+            pass  # replaced while we looked
 
 
 class ShortLives(Case):

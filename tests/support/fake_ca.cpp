@@ -19,6 +19,7 @@
 #include <acme_agent/base/base64url.hpp>
 #include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/error.hpp>
+#include <acme_agent/base/free.hpp>
 #include <acme_agent/crypto/digest.hpp>
 
 #include "support/test_ca.hpp"
@@ -33,13 +34,6 @@ constexpr std::string_view base = "https://ca.example";
 constexpr std::string_view terms = "https://ca.example/terms";
 constexpr int no_end = std::numeric_limits<int>::max();
 
-template <auto free_function>
-struct Free {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    free_function(object);
-  }
-};
 using Pkey = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
 
 /// What the server answers instead of what was asked for.

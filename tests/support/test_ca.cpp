@@ -10,17 +10,11 @@
 #include <stdexcept>
 
 #include <acme_agent/base/error.hpp>
+#include <acme_agent/base/free.hpp>
 
 namespace acme_agent::test {
 namespace {
 
-template <auto free_function>
-struct Free {
-  template <class T>
-  void operator()(T* object) const noexcept {
-    free_function(object);
-  }
-};
 struct FreeExtensions {
   void operator()(STACK_OF(X509_EXTENSION) * extensions) const {
     sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
