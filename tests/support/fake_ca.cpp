@@ -7,6 +7,8 @@
 #include <openssl/x509.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <deque>
 #include <limits>
 #include <map>
@@ -30,8 +32,6 @@ namespace {
 using nlohmann::json;
 using namespace std::chrono_literals;
 
-constexpr std::string_view base = "https://ca.example";
-constexpr std::string_view terms = "https://ca.example/terms";
 constexpr int no_end = std::numeric_limits<int>::max();
 
 using Pkey = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
@@ -41,7 +41,19 @@ struct Refusal {
   int status;
   std::string type;  ///< Empty: no problem document.
   std::string detail;
+  std::optional<Duration> retry_after = {};
 };
+
+/// A bucket of tokens: so many at once, and one more each `refill`.
+struct Limit {
+  int burst;
+  Duration refill;
+};
+
+// Let's Encrypt's, of August 2026.
+constexpr Limit orders_of_account{300, 36s};
+constexpr Limit failed_validations{5, 12min};
+constexpr Limit certificates_of_names{5, 2016min};
 
 Refusal malformed(const std::string& detail) {
   return {400, "malformed", detail};
@@ -167,6 +179,29 @@ Response reply(int status, const json& body) {
   return response;
 }
 
+/// RFC 9110 5.6.7
+std::string http_date(TimePoint time) {
+  using namespace std::chrono;
+  const auto day = floor<days>(time);
+  const year_month_day date(day);
+  const hh_mm_ss clock(floor<seconds>(time - day));
+  constexpr std::array week = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  constexpr std::array months = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%s, %02u %s %04d %02d:%02d:%02d GMT", week[weekday(day).c_encoding()],
+                static_cast<unsigned>(date.day()), months[static_cast<unsigned>(date.month()) - 1],
+                static_cast<int>(date.year()), static_cast<int>(clock.hours().count()),
+                static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()));
+  return text.data();
+}
+
+/// What Let's Encrypt suggests: 1 % of the lifetime around two thirds of it, or around half where it is short.
+Window around_the_ideal(const Validity& validity) {
+  const Duration lifetime = validity.lifetime();
+  const TimePoint ideal = validity.not_after - (lifetime < std::chrono::days(10) ? lifetime / 2 : lifetime / 3);
+  return {ideal - lifetime / 100, ideal + lifetime / 100};
+}
+
 struct Account {
   std::string id;
   json jwk;
@@ -193,6 +228,7 @@ struct Authorization {
 struct Order {
   std::string id;
   std::string account;
+  std::string replaces;  ///< The name of a certificate (RFC 9773 4.1), or empty.
   std::vector<Identifier> identifiers;
   std::vector<std::string> authorizations;
   TimePoint expires;
@@ -202,8 +238,17 @@ struct Order {
   std::string pem;
 };
 
+/// A certificate, by its name for renewals.
+struct Issued {
+  std::string account;
+  std::vector<Identifier> identifiers;
+  Validity validity;
+  bool revoked = false;
+};
+
 /// A validation that still has to be done, with nothing locked.
 struct Validation {
+  std::string account;
   std::string authorization;
   std::string challenge;
   Identifier identifier;
@@ -229,9 +274,10 @@ struct Signed {
 }  // namespace
 
 struct FakeCa::State {
-  explicit State(Clock& the_clock) : clock(the_clock) {}
+  State(Clock& the_clock, std::string url) : clock(the_clock), base(std::move(url)) {}
 
   Clock& clock;
+  const std::string base;
   const TestCa authority;
   mutable std::mutex mutex;
 
@@ -255,6 +301,14 @@ struct FakeCa::State {
   Duration back = 1h;
   bool other_key = false;
   std::function<std::string(const std::string&)> tampering;
+  bool advises = true;
+  std::function<Window(const Validity&)> suggestion;
+  std::string advice_retry_after = "21600";
+  std::string explanation;
+  std::optional<Refusal> replaces_refusal;
+  bool limited = false;
+  std::function<void(const Certificate&)> issue_seen;
+  bool remembering = true;
 
   std::minstd_rand dice{1};
   int last_id = 0;
@@ -262,7 +316,10 @@ struct FakeCa::State {
   std::map<std::string, Account> accounts;
   std::map<std::string, Authorization> authorizations;
   std::map<std::string, Order> orders;
+  std::map<std::string, Issued> issued;
+  std::map<std::string, TimePoint> full_at;  ///< Buckets of tokens, by name.
   std::vector<Exchange> exchanges;
+  int limits_met = 0;
   int accounts_created = 0;
   int orders_created = 0;
   int certificates_issued = 0;
@@ -308,7 +365,7 @@ struct FakeCa::State {
       result.jwk = header["jwk"];
     } else {
       const std::string kid = text_of(header, "kid");
-      const std::string prefix = std::string(base) + "/account/";
+      const std::string prefix = base + "/account/";
       if (!kid.starts_with(prefix)) throw malformed("kid is not the URL of an account");
       const auto account = accounts.find(kid.substr(prefix.size()));
       if (account == accounts.end()) throw Refusal{400, "accountDoesNotExist", "no account " + kid};
@@ -330,21 +387,92 @@ struct FakeCa::State {
   }
 
   json directory() const {
-    const std::string b(base);
-    return {{"newNonce", b + "/new-nonce"},
-            {"newAccount", b + "/new-account"},
-            {"newOrder", b + "/new-order"},
-            {"revokeCert", b + "/revoke-cert"},
-            {"keyChange", b + "/key-change"},
-            {"meta", {{"termsOfService", terms}, {"externalAccountRequired", external_account}}}};
+    json all = {{"newNonce", base + "/new-nonce"},
+                {"newAccount", base + "/new-account"},
+                {"newOrder", base + "/new-order"},
+                {"revokeCert", base + "/revoke-cert"},
+                {"keyChange", base + "/key-change"},
+                {"meta", {{"termsOfService", terms()}, {"externalAccountRequired", external_account}}}};
+    if (advises) all["renewalInfo"] = base + "/renewal-info";
+    return all;
+  }
+
+  std::string terms() const { return base + "/terms"; }
+
+  /// Throws when the bucket is empty.
+  void check_limit(const std::string& bucket, const Limit& limit, const std::string& what) {
+    const TimePoint now = clock.now();
+    const TimePoint full = std::max(full_at[bucket], now) + limit.refill;
+    const TimePoint free = full - limit.burst * limit.refill;
+    if (!limited || free <= now) return;
+    ++limits_met;
+    std::string moment = format_rfc3339(std::chrono::ceil<std::chrono::seconds>(free));
+    moment.replace(10, 1, " ").replace(19, 1, " UTC");
+    throw Refusal{429, "rateLimited", what + ", retry after " + moment + ": see https://limits.example/", free - now};
+  }
+
+  void spend(const std::string& bucket, const Limit& limit) {
+    full_at[bucket] = std::max(full_at[bucket], clock.now()) + limit.refill;
+  }
+
+  static std::string bucket_of(const std::vector<Identifier>& sorted) {
+    std::string bucket = "issued";
+    for (const Identifier& identifier : sorted) bucket += " " + identifier.value;
+    return bucket;
+  }
+
+  static std::string failures_of(const std::string& account, const Identifier& identifier) {
+    return "failed " + account + " " + identifier.value;
+  }
+
+  /// RFC 9773 4.2
+  Response renewal_info(const std::string& id) const {
+    const auto found = issued.find(id);
+    if (found == issued.end()) throw Refusal{404, "malformed", "no certificate " + id};
+    Window window = suggestion ? suggestion(found->second.validity) : around_the_ideal(found->second.validity);
+    if (found->second.revoked) window = {clock.now() - 1h, clock.now() - 30min};
+    json body = {{"suggestedWindow", {{"start", format_rfc3339(window.start)}, {"end", format_rfc3339(window.end)}}}};
+    if (!explanation.empty()) body["explanationURL"] = explanation;
+    Response response = reply(200, body);
+    if (!advice_retry_after.empty()) response.headers.emplace("retry-after", advice_retry_after);
+    return response;
+  }
+
+  /// RFC 9773 5
+  void check_replaces(const Order& order) const {
+    if (replaces_refusal) throw Refusal(*replaces_refusal);
+    const auto found = issued.find(order.replaces);
+    if (found == issued.end()) throw Refusal{404, "malformed", "no certificate " + order.replaces};
+    const Issued& before = found->second;
+    if (before.account != order.account) throw not_yours();
+    const bool overlaps =
+        std::any_of(before.identifiers.begin(), before.identifiers.end(), [&](const Identifier& name) {
+          return std::find(order.identifiers.begin(), order.identifiers.end(), name) != order.identifiers.end();
+        });
+    if (!overlaps) throw malformed("the certificate that is replaced has no name of this order");
+    for (const auto& [id, other] : orders) {
+      if (other.replaces == order.replaces && status(other) != "invalid") {
+        throw Refusal{409, "alreadyReplaced", "order " + id + " replaces that certificate already"};
+      }
+    }
+  }
+
+  /// What a server of ten years need not keep.
+  void forget_what_is_long_over() {
+    const TimePoint before = clock.now() - std::chrono::days(120);
+    std::erase_if(orders, [&](const auto& order) { return order.second.expires < before; });
+    std::erase_if(authorizations, [&](const auto& authorization) { return authorization.second.expires < before; });
+    std::erase_if(issued, [&](const auto& entry) { return entry.second.validity.not_after < before; });
+    std::erase_if(full_at, [&](const auto& bucket) { return bucket.second < before; });
+    if (nonces.size() > 10'000) nonces.clear();
   }
 
   Response new_account(const Signed& request) {
     const json payload = request.object();
     const std::string print = thumbprint(request.jwk);
-    const auto answer = [](int status, const Account& account) {
+    const auto answer = [this](int status, const Account& account) {
       Response response = reply(status, {{"status", "valid"}});
-      response.headers.emplace("location", std::string(base) + "/account/" + account.id);
+      response.headers.emplace("location", base + "/account/" + account.id);
       return response;
     };
     for (const auto& [id, account] : accounts) {
@@ -411,9 +539,21 @@ struct FakeCa::State {
     if (order.identifiers.empty()) throw malformed("an order without identifiers");
     std::sort(order.identifiers.begin(), order.identifiers.end());
     order.identifiers.erase(std::unique(order.identifiers.begin(), order.identifiers.end()), order.identifiers.end());
+    order.account = request.account;
+    order.replaces = text_of(payload, "replaces");
+    if (!order.replaces.empty()) check_replaces(order);
+    const std::string orders_bucket = "orders " + order.account;
+    check_limit(bucket_of(order.identifiers), certificates_of_names,
+                "too many certificates (5) for these names in 168 hours");
+    for (const Identifier& name : order.identifiers) {
+      check_limit(failures_of(order.account, name), failed_validations,
+                  "too many failed authorizations (5) for " + name.value + " in the last hour");
+    }
+    check_limit(orders_bucket, orders_of_account, "too many new orders (300) from this account in the last 3 hours");
+    spend(orders_bucket, orders_of_account);
+    if (!remembering) forget_what_is_long_over();
     ++orders_created;
     order.id = next_id();
-    order.account = request.account;
     order.expires = clock.now() + 24h;
     for (const Identifier& identifier : order.identifiers) {
       order.authorizations.push_back(authorize(request.account, identifier));
@@ -427,7 +567,7 @@ struct FakeCa::State {
     return response;
   }
 
-  static std::string url_of(const Order& order) { return std::string(base) + "/order/" + order.id; }
+  std::string url_of(const Order& order) const { return base + "/order/" + order.id; }
 
   // RFC 8555 7.1.6
   std::string status(const Order& order) const {
@@ -448,13 +588,13 @@ struct FakeCa::State {
                  {"expires", format_rfc3339(order.expires)},
                  {"identifiers", json::array()},
                  {"authorizations", json::array()},
-                 {"finalize", std::string(base) + "/finalize/" + order.id}};
+                 {"finalize", base + "/finalize/" + order.id}};
     for (const Identifier& identifier : order.identifiers) body["identifiers"].push_back(to_json(identifier));
     for (const std::string& id : order.authorizations) {
-      body["authorizations"].push_back(std::string(base) + "/authorization/" + id);
+      body["authorizations"].push_back(base + "/authorization/" + id);
     }
     if (order.error) body["error"] = problem(*order.error);
-    if (body["status"] == "valid") body["certificate"] = std::string(base) + "/certificate/" + order.id;
+    if (body["status"] == "valid") body["certificate"] = base + "/certificate/" + order.id;
     Response response = reply(http_status, body);
     const bool unfinished = body["status"] == "processing" || (body["status"] == "pending" && http_status == 200);
     if (unfinished && !retry_after_text.empty()) {
@@ -509,6 +649,11 @@ struct FakeCa::State {
     if (other_key) chain = authority.issue(PrivateKey::generate(KeyType::ec256), wanted, validity);
     order.pem = chain->pem();
     ++certificates_issued;
+    spend(bucket_of(wanted), certificates_of_names);
+    const Certificate& leaf = chain->leaf();
+    issued[base64url_encode(leaf.authority_key_id()) + "." + base64url_encode(leaf.serial_octets())] = {
+        order.account, wanted, validity};
+    if (issue_seen) issue_seen(leaf);
   }
 
   static bool is_key_of(const std::string& csr, const json& jwk) {
@@ -534,7 +679,7 @@ struct FakeCa::State {
 
   json show(const Challenge& challenge) const {
     json body = {{"type", challenge.type},
-                 {"url", std::string(base) + "/challenge/" + challenge.id},
+                 {"url", base + "/challenge/" + challenge.id},
                  {"token", challenge.token},
                  {"status", challenge.status}};
     if (challenge.error && challenge.status == "invalid") body["error"] = problem(*challenge.error);
@@ -600,8 +745,9 @@ struct FakeCa::State {
         if (!mine) throw not_yours();
         challenge.status = "processing";
         authorization.polls_left = authorization_polls;
-        validation = Validation{authorization_id, id, authorization.identifier, challenge.token,
-                                challenge.token + "." + thumbprint(request.jwk)};
+        validation =
+            Validation{request.account,          authorization_id, id,
+                       authorization.identifier, challenge.token,  challenge.token + "." + thumbprint(request.jwk)};
         return reply(200, show(challenge));
       }
     }
@@ -633,6 +779,7 @@ struct FakeCa::State {
       if (challenge.id != validation.challenge) continue;
       challenge.status = "validated";
       challenge.error = failure;
+      if (failure) spend(failures_of(validation.account, validation.identifier), failed_validations);
     }
   }
 
@@ -658,6 +805,7 @@ struct FakeCa::State {
       response.status = request.method == Request::Method::head ? 200 : 204;
       return response;
     }
+    if (const auto id = rest_behind("/renewal-info/"); id && advises && !post) return renewal_info(*id);
     if (!post) throw Refusal{405, "malformed", "method not allowed"};
 
     const bool making_account = path == "/new-account";
@@ -703,9 +851,14 @@ struct FakeCa::State {
         response.body = problem(refusal).dump();
       }
       if (refusal.type == "userActionRequired") {
-        response.headers.emplace("link", "<" + std::string(terms) + ">;rel=\"terms-of-service\"");
+        response.headers.emplace("link", "<" + terms() + ">;rel=\"terms-of-service\"");
+      }
+      if (refusal.retry_after) {
+        const auto seconds = std::chrono::ceil<std::chrono::seconds>(*refusal.retry_after);
+        response.headers.emplace("retry-after", std::to_string(seconds.count()));
       }
     }
+    response.headers.emplace("date", http_date(clock.now()));
     if (request.method == Request::Method::post || request.url.ends_with("/new-nonce")) {
       response.headers.emplace("replay-nonce", fresh_nonce());
     }
@@ -735,15 +888,15 @@ struct FakeCa::State {
       const std::lock_guard lock(mutex);
       if (down > 0) {
         if (down != no_end) --down;
-        throw Error(Remedy::retry, "cannot connect to ca.example:443: connection refused");
+        throw Error(Remedy::retry, "cannot connect to " + base + ": connection refused");
       }
       std::string payload;
       response = answer(request, payload, validation);
-      exchanges.push_back({request, payload, response});
+      if (remembering) exchanges.push_back({request, payload, response});
     }
     if (validation) validate(*validation);
     const std::lock_guard lock(mutex);
-    if (loses_answer_to(request)) throw Error(Remedy::retry, "no answer from ca.example:443: connection reset");
+    if (loses_answer_to(request)) throw Error(Remedy::retry, "no answer from " + base + ": connection reset");
     return response;
   }
 };
@@ -763,11 +916,11 @@ class Connection final : public Transport {
 
 }  // namespace
 
-FakeCa::FakeCa(Clock& clock) : state_(std::make_unique<State>(clock)) {}
+FakeCa::FakeCa(Clock& clock, const std::string& base) : state_(std::make_unique<State>(clock, base)) {}
 FakeCa::~FakeCa() = default;
 
 std::string FakeCa::directory_url() const {
-  return std::string(base) + "/directory";
+  return state_->base + "/directory";
 }
 
 std::string FakeCa::root_pem() const {
@@ -897,6 +1050,56 @@ void FakeCa::wrong_key(bool wrong) {
 void FakeCa::tamper_chain(std::function<std::string(const std::string&)> tamper) {
   const std::lock_guard lock(state_->mutex);
   state_->tampering = std::move(tamper);
+}
+
+void FakeCa::offer_renewal_info(bool offered) {
+  const std::lock_guard lock(state_->mutex);
+  state_->advises = offered;
+}
+
+void FakeCa::suggest(std::function<Window(const Validity&)> window) {
+  const std::lock_guard lock(state_->mutex);
+  state_->suggestion = std::move(window);
+}
+
+void FakeCa::suggest_again_after(const std::string& text) {
+  const std::lock_guard lock(state_->mutex);
+  state_->advice_retry_after = text;
+}
+
+void FakeCa::explain(const std::string& url) {
+  const std::lock_guard lock(state_->mutex);
+  state_->explanation = url;
+}
+
+void FakeCa::revoke_all() {
+  const std::lock_guard lock(state_->mutex);
+  for (auto& [id, certificate] : state_->issued) certificate.revoked = true;
+}
+
+void FakeCa::refuse_replaces(int status, const std::string& problem_type, const std::string& detail) {
+  const std::lock_guard lock(state_->mutex);
+  state_->replaces_refusal = status == 0 ? std::nullopt : std::optional(Refusal{status, problem_type, detail});
+}
+
+void FakeCa::enforce_limits(bool enforced) {
+  const std::lock_guard lock(state_->mutex);
+  state_->limited = enforced;
+}
+
+void FakeCa::on_issue(std::function<void(const Certificate&)> seen) {
+  const std::lock_guard lock(state_->mutex);
+  state_->issue_seen = std::move(seen);
+}
+
+void FakeCa::forget_requests() {
+  const std::lock_guard lock(state_->mutex);
+  state_->remembering = false;
+}
+
+int FakeCa::limits_met() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->limits_met;
 }
 
 int FakeCa::accounts_created() const {

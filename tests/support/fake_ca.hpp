@@ -8,6 +8,7 @@
 
 #include <acme_agent/base/clock.hpp>
 #include <acme_agent/base/identifier.hpp>
+#include <acme_agent/base/window.hpp>
 #include <acme_agent/crypto/certificate.hpp>
 #include <acme_agent/net/transport.hpp>
 
@@ -15,7 +16,10 @@ namespace acme_agent::test {
 
 /// An ACME server in memory, behind the Transport seam. It refuses what Pebble refuses, with the same status and
 /// problem type (tests/acme/strictness_test.cpp holds both to it), and misbehaves as a test tells it to.
-/// Safe from every thread; must outlive its connections.
+/// Safe from every thread; must outlive its connections. It advises on renewals as Let's Encrypt does (RFC 9773:
+/// offer_renewal_info, suggest, suggest_again_after, explain, revoke_all, refuse_replaces), names the time in the
+/// header Date by its own clock, and can keep Let's Encrypt's limits (enforce_limits, limits_met). Several can stand
+/// beside each other under different URLs.
 class FakeCa {
  public:
   struct Exchange {
@@ -24,7 +28,8 @@ class FakeCa {
     Response response;
   };
 
-  explicit FakeCa(Clock& clock);
+  /// `clock` is the server's own; `base` is what its URLs begin with: the directory is at `base`/directory.
+  explicit FakeCa(Clock& clock, const std::string& base = "https://ca.example");
   ~FakeCa();
 
   std::string directory_url() const;
@@ -83,7 +88,34 @@ class FakeCa {
   /// What is sent instead of the PEM chain.
   void tamper_chain(std::function<std::string(const std::string& pem)> tamper);
 
+  /// Whether it advises on renewals; yes unless told otherwise.
+  void offer_renewal_info(bool offered);
+  /// The window for a certificate, as sound or broken as the test wants it. Empty, as at first: what Let's Encrypt
+  /// suggests, 1 % of the lifetime around two thirds of it (half of it below 10 days).
+  void suggest(std::function<Window(const Validity&)> window);
+  /// Header Retry-After of renewal information; empty: none. At first 6 hours.
+  void suggest_again_after(const std::string& text);
+  /// The explanationURL of all renewal information; empty: none.
+  void explain(const std::string& url);
+  /// What was issued up to now is to be renewed: its window ended half an hour before whoever asks.
+  void revoke_all();
+  /// Orders that replace a certificate are refused so, whatever they replace; status 0: only where RFC 9773 5 says so.
+  void refuse_replaces(int status, const std::string& problem_type = "", const std::string& detail = "");
+
+  /// Let's Encrypt's limits: 300 orders of an account in 3 hours, 5 failed validations of a name in an hour, 5
+  /// certificates for the same names in a week; each as a bucket of tokens that refills evenly. Answers beyond are 429
+  /// with Retry-After, and with the moment in the text.
+  void enforce_limits(bool enforced = true);
+
+  /// Called with each certificate that is issued, while the server is locked.
+  void on_issue(std::function<void(const Certificate& leaf)> seen);
+  /// From now on requests are not kept, nor what is over for months: for tests of years.
+  void forget_requests();
+
   // What happened.
+
+  /// How often a limit was met.
+  int limits_met() const;
 
   int accounts_created() const;
   int orders_created() const;

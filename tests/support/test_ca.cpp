@@ -58,7 +58,7 @@ Certificate make(const std::string& common_name, EVP_PKEY* subject_key, const st
 
   std::array<unsigned char, 17> serial{};
   must(RAND_bytes(serial.data(), static_cast<int>(serial.size())) == 1);
-  serial[0] = 1;  // positive, and never shorter
+  if (serial[0] == 0) serial[0] = 1;  // never shorter; half of them need a zero in front to be positive
   must(ASN1_STRING_set(X509_get_serialNumber(certificate.get()), serial.data(), static_cast<int>(serial.size())) == 1);
   set_time(X509_getm_notBefore(certificate.get()), validity.not_before);
   set_time(X509_getm_notAfter(certificate.get()), validity.not_after);
