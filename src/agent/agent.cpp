@@ -15,6 +15,19 @@ namespace {
 constexpr Duration small_correction = 1min;
 constexpr Duration longest_nap = 15min;  // the clock of a Pi may jump while we sleep
 
+/// Without what it has twice, as there may be thousands.
+std::shared_ptr<const Managed> kept(Managed managed) {
+  std::string().swap(managed.target.name);
+  std::vector<Identifier>().swap(managed.target.identifiers);
+  return std::make_shared<const Managed>(std::move(managed));
+}
+
+Managed whole(Managed managed) {
+  managed.target.name = managed.name;
+  managed.target.identifiers = managed.identifiers;
+  return managed;
+}
+
 }  // namespace
 
 /// The threads that renew. They end with the object, at once: what they do stops, too.
@@ -48,8 +61,8 @@ class Agent::Workers {
 Agent::Agent(const Renewer& renewer, Clock& clock, Log& log, int workers)
     : renewer_(renewer), clock_(clock), log_(log), workers_(workers) {}
 
-void Agent::replace(std::vector<Managed> certificates) {
-  mailbox_.put(Replace{std::move(certificates)});
+void Agent::replace(std::vector<Managed> certificates, std::function<void()> taken) {
+  mailbox_.put(Replace{std::move(certificates), std::move(taken)});
 }
 
 std::future<std::optional<Outcome>> Agent::renew(const std::string& name, const Wish& wish) {
@@ -60,27 +73,28 @@ std::future<std::optional<Outcome>> Agent::renew(const std::string& name, const 
 }
 
 void Agent::take(std::vector<Managed> certificates) {
-  std::map<std::string, std::shared_ptr<const Managed>> fresh;
+  std::set<std::shared_ptr<const Managed>, ByName> fresh;
   for (Managed& managed : certificates) {
-    const std::string name = managed.name;
-    fresh.emplace(name, std::make_shared<const Managed>(std::move(managed)));
+    const auto known = managed_.find(managed.name);
+    const bool as_it_was = known != managed_.end() && whole(**known) == managed;
+    fresh.insert(as_it_was ? *known : kept(std::move(managed)));
   }
-  for (const auto& [name, managed] : managed_)
-    if (!fresh.contains(name)) agenda_.remove(name);
-  for (const auto& [name, managed] : fresh) {
-    agenda_.add(name, clock_.now());
-    if (managed_.contains(name)) agenda_.hurry(name, {.look = true}, clock_.now());
+  for (const auto& managed : managed_)
+    if (!fresh.contains(managed)) agenda_.remove(managed->name);
+  for (const auto& managed : fresh) {
+    const auto known = managed_.find(managed);
+    if (known == managed_.end() || *known != managed) agenda_.add(managed->name, clock_.now());
   }
   managed_ = std::move(fresh);
 }
 
 void Agent::work(const Task& task, const std::stop_token& stop) {
   try {
-    const std::string& name = task.managed->name;
+    const Managed managed = whole(*task.managed);
     std::function<void()> servable;
-    if (task.awaited) servable = [&] { mailbox_.put(Servable{name}); };
-    const Outcome outcome = renewer_.renew(*task.managed, task.wish, servable, stop);
-    mailbox_.put(Settled{name, outcome});
+    if (task.awaited) servable = [&] { mailbox_.put(Servable{managed.name}); };
+    const Outcome outcome = renewer_.renew(managed, task.wish, servable, stop);
+    mailbox_.put(Settled{managed.name, outcome});
   } catch (const Stopped&) {
     // the agent is going down; nothing is left to say
   }
@@ -89,7 +103,7 @@ void Agent::work(const Task& task, const std::stop_token& stop) {
 void Agent::run(std::vector<Managed> certificates, const std::function<void()>& ready, const std::stop_token& stop) {
   take(std::move(certificates));
   std::set<std::string> not_servable;
-  for (const auto& [name, managed] : managed_) not_servable.insert(name);
+  for (const auto& managed : managed_) not_servable.insert(managed->name);
   std::multimap<std::string, std::promise<std::optional<Outcome>>> waiting;
   Workers workers(*this, static_cast<std::size_t>(workers_));
 
@@ -99,7 +113,7 @@ void Agent::run(std::vector<Managed> certificates, const std::function<void()>& 
     if (now < latest - small_correction) agenda_.wake_all(now);
     latest = now;
     for (auto& [name, wish] : agenda_.take_due(now, workers.idle()))
-      workers.start({managed_.at(name), wish, not_servable.contains(name)});
+      workers.start({*managed_.find(name), wish, not_servable.contains(name)});
 
     Duration nap = longest_nap;
     if (const std::optional<TimePoint> wake = agenda_.wake_at(); wake && workers.idle() > 0)
@@ -122,8 +136,9 @@ void Agent::run(std::vector<Managed> certificates, const std::function<void()>& 
       for (auto& [name, answer] : waiting)
         if (is_gone(name)) answer.set_value(std::nullopt);
       std::erase_if(waiting, [&](const auto& entry) { return is_gone(entry.first); });
+      replacement->taken();
     } else if (auto* renew = std::get_if<Renew>(&*message)) {
-      if (agenda_.hurry(renew->name, renew->wish, clock_.now()))
+      if (agenda_.hurry(renew->name, renew->wish))
         waiting.emplace(renew->name, std::move(renew->answer));
       else
         renew->answer.set_value(std::nullopt);
@@ -137,13 +152,13 @@ std::map<std::string, Outcome> Agent::run_once(std::vector<Managed> certificates
                                                const std::stop_token& stop) {
   take(std::move(certificates));
   std::map<std::string, Outcome> outcomes;
-  for (const auto& [name, managed] : managed_) agenda_.hurry(name, wish, clock_.now());
+  for (const auto& managed : managed_) agenda_.hurry(managed->name, wish);
   const std::size_t all = managed_.size();
   Workers workers(*this, std::min(all, static_cast<std::size_t>(workers_)));
 
   while (outcomes.size() < all && !stop.stop_requested()) {
     for (auto& [name, task_wish] : agenda_.take_due(clock_.now(), workers.idle()))
-      if (!outcomes.contains(name)) workers.start({managed_.at(name), task_wish});
+      if (!outcomes.contains(name)) workers.start({*managed_.find(name), task_wish});
     const std::optional<Message> message = mailbox_.take(stop);
     if (const auto* settled = message ? std::get_if<Settled>(&*message) : nullptr) {
       workers.done();

@@ -1,7 +1,8 @@
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <future>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -39,7 +40,8 @@ bool ends(int signal_number) {
 std::string names_of(const std::vector<Managed>& certificates) {
   if (certificates.size() > 5) return std::to_string(certificates.size()) + " certificates";
   std::vector<std::string> names;
-  for (const Managed& managed : certificates) names.push_back(managed.name + " (" + managed.server_name + ")");
+  for (const Managed& managed : certificates)
+    names.push_back(managed.name + " (" + managed.servers.front()->name + ")");
   return join(names);
 }
 
@@ -82,9 +84,23 @@ std::string answer_renew(Agent& agent, const std::string& request, const std::st
   }
 }
 
-int run_daemon(Wiring& wiring, const Configuration& configuration, const CommandLine& command_line,
+/// On a thread of its own, as that has a heap of its own: thousands of sections leave no holes in ours.
+Configuration load_apart(const CommandLine& command_line, const Environment& environment) {
+  return std::async(std::launch::async, load_configuration, command_line, environment).get();
+}
+
+/// What reading thousands of sections and looking at them has left behind goes back to the system.
+void give_back_memory() {
+#ifdef __GLIBC__
+  ::malloc_trim(0);
+#endif
+}
+
+int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& command_line,
                const Environment& environment) {
   std::vector<Managed> certificates = wiring.manage(configuration);
+  configuration.certificates.clear();  // the rest is still compared with what the next SIGHUP brings
+  configuration.certificates.shrink_to_fit();
   Agent agent(wiring.renewer(), wiring.clock(), wiring.log(), configuration.workers);
   std::stop_source stop;
   const ControlServer control(wiring.state().control_socket(), [&](const std::string& request, const auto& asked_stop) {
@@ -99,9 +115,9 @@ int run_daemon(Wiring& wiring, const Configuration& configuration, const Command
     }
     if (number != SIGHUP) return;
     try {
-      const Configuration changed = load_configuration(command_line, environment);
+      const Configuration changed = load_apart(command_line, environment);
       check_machine(changed);
-      agent.replace(wiring.manage(changed));
+      agent.replace(wiring.manage(changed), give_back_memory);
       wiring.log().info("the configuration was read again");
       if (needs_restart(configuration, changed))
         wiring.log().warning("state-dir, workers, log-level and log-format take effect with a restart only");
@@ -112,8 +128,11 @@ int run_daemon(Wiring& wiring, const Configuration& configuration, const Command
   });
   wiring.warn_of_curl();
   wiring.log().info("acme-agent " ACME_AGENT_VERSION " looks after " + names_of(certificates));
-  agent.run(
-      std::move(certificates), [] { notify_service_manager("READY=1"); }, stop.get_token());
+  const auto ready = [] {
+    notify_service_manager("READY=1");
+    give_back_memory();
+  };
+  agent.run(std::move(certificates), ready, stop.get_token());
   return exit_ok;
 }
 
@@ -143,12 +162,12 @@ void refuse_empty(const Configuration& configuration) {
 }  // namespace
 
 int run(const CommandLine& command_line, const Environment& environment) {
-  const Configuration configuration = load_configuration(command_line, environment);
+  Configuration configuration = load_apart(command_line, environment);
   refuse_empty(configuration);
   check_machine(configuration);
   block_signals();
   Wiring wiring(configuration);
-  if (!command_line.once) return run_daemon(wiring, configuration, command_line, environment);
+  if (!command_line.once) return run_daemon(wiring, std::move(configuration), command_line, environment);
   return run_for_now(wiring, configuration, {.look = true, .force = command_line.force});
 }
 

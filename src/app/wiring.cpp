@@ -1,7 +1,8 @@
 #include "wiring.hpp"
 
-#include <unistd.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -21,9 +22,26 @@ FileLock lock_or_throw(const std::filesystem::path& file, const std::filesystem:
   return std::get<FileLock>(std::move(lock));
 }
 
+TimePoint built() {
+  return std::chrono::sys_seconds(std::chrono::seconds(ACME_AGENT_BUILT));
+}
+
 FileLock lock_state(const StateFolder& state) {
   state.create();
   return lock_or_throw(state.lock_file(), state.path());
+}
+
+/// Each folder of a broker that is locked takes a descriptor. Programs that we start inherit the limit, and some slow
+/// down with it: so not without need.
+void raise_file_limit(const Configuration& configuration) {
+  constexpr rlim_t for_the_rest = 256;
+  rlim_t needed = for_the_rest;
+  for (const CertificateSettings& settings : configuration.certificates)
+    if (settings.cert_dir) ++needed;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed) return;
+  limit.rlim_cur = std::min(limit.rlim_max, needed);
+  ::setrlimit(RLIMIT_NOFILE, &limit);  // where that is not enough, the lock that fails says so
 }
 
 std::string pid_text(FileLock::Holder holder) {
@@ -45,10 +63,13 @@ void check_machine(const Configuration& configuration) {
       complaints.insert(what + ": " + error.message());
     }
   };
+  std::set<std::string> owners;
+  std::set<std::string> bundles;
   for (const CertificateSettings& settings : configuration.certificates) {
-    if (!settings.owner.empty())
+    if (!settings.owner.empty() && owners.insert(settings.owner).second)
       try_out("owner of " + settings.name, [&] { parse_owner(settings.owner, settings.mode); });
-    if (settings.ca_bundle) try_out("ca-bundle", [&] { RootBundle{*settings.ca_bundle}; });
+    if (settings.ca_bundle && bundles.insert(settings.ca_bundle->native()).second)
+      try_out("ca-bundle", [&] { RootBundle{*settings.ca_bundle}; });
   }
   std::string all;
   for (const std::string& complaint : complaints) all += (all.empty() ? "" : "\n") + complaint;
@@ -64,17 +85,20 @@ Wiring::Wiring(const Configuration& configuration)
       state_(configuration.state_dir),
       lock_(lock_state(state_)),
       renewer_(
-          state_.accounts(), [this](const std::string& name) { return state_.certificate(name); }, clock_, log_) {}
+          state_.accounts(), [this](const std::string& name) { return state_.certificate(name); }, built(), clock_,
+          log_) {}
 
 void Wiring::warn_of_curl() {
   if (const std::optional<std::string> warning = curl_warning()) log_.warning(*warning);
 }
 
 std::vector<Managed> Wiring::manage(const Configuration& configuration) {
+  owners_.clear();  // users and groups may have changed
+  raise_file_limit(configuration);
   std::vector<Managed> managed;
+  managed.reserve(configuration.certificates.size());
   for (const CertificateSettings& settings : configuration.certificates) {
     state_.certificate(settings.name).refuse_newer();  // before anything is done
-    state_.accounts().refuse_newer(settings.server.directory_url);
     managed.push_back(manage_one(settings));
   }
   return managed;
@@ -84,24 +108,19 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   Managed managed;
   managed.name = settings.name;
   managed.identifiers = settings.identifiers;
-  managed.server = settings.server.directory_url;
-  managed.server_name = settings.server.name;
+  for (const Server& server : settings.servers) managed.servers.push_back(server_for(server, settings.ca_bundle));
   managed.email = settings.email;
   managed.key_type = settings.key_type;
   managed.reuse_key = settings.reuse_key;
   managed.placeholder = settings.placeholder;
   managed.solver = solver_for(settings.http_listen);
 
-  const CurlTransport::Options options{std::string("acme-agent/") + ACME_AGENT_VERSION, settings.ca_bundle};
-  managed.connect = [options] { return std::make_unique<CurlTransport>(options); };
-
   DeploymentTarget& target = managed.target;
   target.name = settings.name;
   target.identifiers = settings.identifiers;
-  target.folder = cert_dir_of(settings, state_);
+  target.folder = cert_dir_of(settings, state_).native();
   target.owner_given = !settings.owner.empty();
-  target.ownership = target.owner_given ? parse_owner(settings.owner, settings.mode)
-                                        : Ownership{std::nullopt, std::nullopt, settings.mode};
+  target.ownership = ownership_for(settings);
   for (const ReloadRule& rule : settings.reload)
     if (rule.kind != ReloadRule::Kind::none) target.reloaders.push_back(reloader_for(rule));
   target.probes = settings.probes;
@@ -119,26 +138,54 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   return managed;
 }
 
-std::shared_ptr<Reloader> Wiring::reloader_for(const ReloadRule& rule) {
-  switch (rule.kind) {
-    case ReloadRule::Kind::pidfile:
-      return reload_pidfile(rule.argument, processes_);
-    case ReloadRule::Kind::command:
-      return reload_command(rule.argv, hook_timeout, processes_);
-    default:
-      return reload_process(rule.argument, processes_);
+std::shared_ptr<const AcmeServer> Wiring::server_for(const Server& server,
+                                                     const std::optional<std::filesystem::path>& ca_bundle) {
+  std::shared_ptr<const AcmeServer>& known = servers_[{server.name, ca_bundle ? ca_bundle->native() : ""}];
+  if (!known) {
+    state_.accounts().refuse_newer(server.directory_url);
+    const CurlTransport::Options options{std::string("acme-agent/") + ACME_AGENT_VERSION, ca_bundle};
+    known = std::make_shared<const AcmeServer>(
+        AcmeServer{server.directory_url, server.name, [options] { return std::make_unique<CurlTransport>(options); }});
   }
+  return known;
+}
+
+std::shared_ptr<Reloader> Wiring::reloader_for(const ReloadRule& rule) {
+  for (const auto& [known, reloader] : reloaders_)
+    if (known == rule) return reloader;
+  const auto make = [&]() -> std::unique_ptr<Reloader> {
+    switch (rule.kind) {
+      case ReloadRule::Kind::pidfile:
+        return reload_pidfile(rule.argument, processes_);
+      case ReloadRule::Kind::command:
+        return reload_command(rule.argv, hook_timeout, processes_);
+      default:
+        return reload_process(rule.argument, processes_);
+    }
+  };
+  return reloaders_.emplace_back(rule, make()).second;
 }
 
 std::shared_ptr<Solver> Wiring::solver_for(const Endpoint& endpoint) {
-  std::shared_ptr<Http01Listener>& listener = listeners_[endpoint.text()];
-  if (!listener) listener = std::make_shared<Http01Listener>(endpoint, describe_port_holder, log_);
-  return std::make_shared<Http01Solver>(*listener);
+  std::shared_ptr<Solver>& solver = solvers_[endpoint.text()];
+  if (!solver) {
+    const auto& listener = listeners_[endpoint.text()] =
+        std::make_shared<Http01Listener>(endpoint, describe_port_holder, log_);
+    solver = std::make_shared<Http01Solver>(*listener);
+  }
+  return solver;
 }
 
-void Wiring::lock_folder(const std::filesystem::path& folder) {
+Ownership Wiring::ownership_for(const CertificateSettings& settings) {
+  if (settings.owner.empty()) return {std::nullopt, std::nullopt, settings.mode};
+  auto known = owners_.find(settings.owner);
+  if (known == owners_.end()) known = owners_.emplace(settings.owner, parse_owner(settings.owner, settings.mode)).first;
+  return {known->second.uid, known->second.gid, settings.mode};
+}
+
+void Wiring::lock_folder(const std::string& folder) {
   if (folder_locks_.contains(folder)) return;
-  folder_locks_.emplace(folder, lock_or_throw(folder / ".acme-agent.lock", folder));
+  folder_locks_.emplace(folder, lock_or_throw(std::filesystem::path(folder) / ".acme-agent.lock", folder));
 }
 
 }  // namespace acme_agent

@@ -42,17 +42,26 @@ class Wiring {
 
  private:
   Managed manage_one(const CertificateSettings& settings);
+  std::shared_ptr<const AcmeServer> server_for(const Server& server,
+                                               const std::optional<std::filesystem::path>& ca_bundle);
   std::shared_ptr<Reloader> reloader_for(const ReloadRule& rule);
   std::shared_ptr<Solver> solver_for(const Endpoint& endpoint);
-  void lock_folder(const std::filesystem::path& folder);
+  Ownership ownership_for(const CertificateSettings& settings);
+  void lock_folder(const std::string& folder);
 
   SystemClock clock_;
   Log log_;
   SystemProcesses processes_;
   StateFolder state_;
   FileLock lock_;
-  std::map<std::filesystem::path, FileLock> folder_locks_;
+  std::map<std::string, FileLock> folder_locks_;
+
+  /// What many certificates share; made once for those that are told the same. An unchanged one stays equal (Managed).
   std::map<std::string, std::shared_ptr<Http01Listener>> listeners_;
+  std::map<std::string, std::shared_ptr<Solver>> solvers_;
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<const AcmeServer>> servers_;
+  std::vector<std::pair<ReloadRule, std::shared_ptr<Reloader>>> reloaders_;
+  std::map<std::string, Ownership> owners_;
   Renewer renewer_;
 };
 

@@ -53,6 +53,11 @@ bool is_good(const CertifiedKey& pair, const std::vector<Identifier>& identifier
   }
 }
 
+/// Let's Encrypt marks what its server for tests issues, so that nobody takes it for more.
+bool of_tests(const CertifiedKey& pair) {
+  return pair.chain.leaf().issuer().starts_with("(STAGING)");
+}
+
 /// Whether `lying` must not be replaced by `held`. Pairs of different authorities cannot be compared by their dates,
 /// since each has its own lifetimes and sets them back differently: there, what the operator's server issued counts.
 /// What we hold for other names, or past its end, never replaces a good one.
@@ -60,6 +65,7 @@ bool stays(const CertifiedKey& lying, const CertifiedKey& held, const std::vecto
            TimePoint now) {
   if (!is_good(lying, identifiers, now)) return false;
   if (!is_good(held, identifiers, now)) return true;
+  if (of_tests(held) && !of_tests(lying)) return true;
   const Validity ours = held.chain.leaf().validity();
   const Validity theirs = lying.chain.leaf().validity();
   return lying.chain.top() == held.chain.top() && ours.not_before < theirs.not_before &&
@@ -155,7 +161,7 @@ class Attempt {
 
   /// For a placeholder: no proof is wanted, as no client trusts it and the real certificate comes soon.
   std::optional<Deployment> place() {
-    if (is_installed() && !why_unreadable_in(target_.folder)) return std::nullopt;
+    if (is_installed() && !why_unreadable_in(folder_.path())) return std::nullopt;
     const Sights before = look(pair_.chain);
     install();
     const bool leave_alone = serves_something_better(before) || needs_restart(before);
@@ -168,7 +174,7 @@ class Attempt {
     const Sights before = look(pair_.chain);
     const bool installed = is_installed();
     if (installed && is_settled(before)) return end(Deployment::State::done, "", before);
-    if (!installed || why_unreadable_in(target_.folder)) install();
+    if (!installed || why_unreadable_in(folder_.path())) install();
     if (const std::optional<std::string> hint = needs_restart(before)) {
       return end(Deployment::State::restart_needed, *hint, before);
     }
@@ -282,7 +288,7 @@ class Attempt {
   bool was_told() const { return told() == to_tell(); }
 
   std::string told() const {
-    const std::optional<Secret> text = read_file(target_.folder / told_file);
+    const std::optional<Secret> text = read_file(folder_.path() / told_file);
     return text ? std::string(text->reveal()) : "";
   }
 
@@ -290,7 +296,7 @@ class Attempt {
   void remember_told() const {
     try {
       const std::string text = to_tell();
-      if (told() != text) write_file(target_.folder / told_file, text, {{}, {}, 0644}, Sync::none);
+      if (told() != text) write_file(folder_.path() / told_file, text, {{}, {}, 0644}, Sync::none);
     } catch (const Error& error) {
       log_.warning(error.message(), target_.name);
     }
@@ -327,7 +333,7 @@ class Attempt {
     for (const Process& reader : readers_) {
       for (const GenerationFolder::File& file : files_) {
         if (const std::optional<std::string> why = why_unreadable(reader, folder / file.name, target_.folder)) {
-          return describe(reader) + " cannot read " + (target_.folder / file.name).string() + ": " + *why;
+          return describe(reader) + " cannot read " + (folder_.path() / file.name).string() + ": " + *why;
         }
       }
     }
@@ -386,13 +392,13 @@ class Attempt {
     if (!listening(after) && readers_.empty()) return "; is the broker running?";
     if (!listening(after)) {
       return "; " + describe(readers_.front()) + " runs: has it a listener there with certfile " +
-             (target_.folder / "fullchain.pem").string() + " and keyfile " + (target_.folder / "privkey.pem").string() +
+             (folder_.path() / "fullchain.pem").string() + " and keyfile " + (folder_.path() / "privkey.pem").string() +
              "?";
     }
     const bool shown = std::any_of(after.begin(), after.end(), [](const Sight& sight) { return sight.verdict.shown; });
     if (!shown) return "; is this the broker's port for TLS?";
     if (!result_.reloaded && !told_before_) return "; nobody was found who could be told to reload: set --reload";
-    return "; are certfile and keyfile of the broker those in " + target_.folder.string() + "?";
+    return "; are certfile and keyfile of the broker those in " + target_.folder + "?";
   }
 
   /// Puts the files before back, if they are worth it.
@@ -447,13 +453,13 @@ Deployment failed(const Error& error) {
 Deployment Deployer::deploy(const DeploymentTarget& target, const CertifiedKey& held, Effort effort,
                             const std::stop_token& stop) const {
   try {
-    const bool ours = have_content(target.folder, files_of(held));
+    const bool ours = effort == Effort::force || have_content(target.folder, files_of(held));
     const std::optional<CertifiedKey> lying = ours ? std::nullopt : deployed(target);
     if (!lying || !stays(*lying, held, target.identifiers, clock_.now())) {
       return Attempt(target, held, clock_, log_, stop).deploy(effort);
     }
     if (effort == Effort::full)
-      log_.warning("a better certificate than ours lies in " + target.folder.string() + " (until " +
+      log_.warning("a better certificate than ours lies in " + target.folder + " (until " +
                        format_rfc3339(lying->chain.leaf().validity().not_after) +
                        ") and stays; take its files away if ours shall be deployed",
                    target.name);
@@ -486,6 +492,13 @@ std::optional<Deployment> Deployer::deploy_placeholder(const DeploymentTarget& t
 
 std::optional<CertifiedKey> Deployer::deployed(const DeploymentTarget& target) {
   return read_pair(target.folder);
+}
+
+std::string Deployer::stamp(const DeploymentTarget& target) {
+  const auto id = [](const auto& number) { return number ? std::to_string(*number) : std::string("-"); };
+  return GenerationFolder(target.folder)
+             .stamp({"cert.pem", "chain.pem", "fullchain.pem", "privkey.pem", "combined.pem"}) +
+         id(target.ownership.uid) + ":" + id(target.ownership.gid) + ":" + std::to_string(target.ownership.mode);
 }
 
 }  // namespace acme_agent

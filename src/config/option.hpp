@@ -27,6 +27,7 @@ struct Option {
   std::string_view default_words = {};
   bool overview = false;  ///< Shown on the first page of the help.
   std::string_view meaning;
+  std::string_view detail = {};  ///< Of the meaning; on the page of options only.
 
   bool flag() const { return argument.empty(); }
   bool command_line_only() const { return set_certificate == nullptr && set_agent == nullptr; }

@@ -106,6 +106,25 @@ bool https_url(std::string_view text) {
   }
 }
 
+Server server_called(const std::string& server) {
+  if (server == "letsencrypt") return {server, "https://acme-v02.api.letsencrypt.org/directory"};
+  if (server == "letsencrypt-staging") return {server, "https://acme-staging-v02.api.letsencrypt.org/directory"};
+  if (server == "zerossl" || server == "google" || server == "local") {
+    refuse("the server '" + server + "' is not in this version yet: choose letsencrypt, letsencrypt-staging or a URL");
+  }
+  if (server.starts_with("http://")) {
+    refuse(in_quotes(server) +
+           " is not encrypted, and ACME is spoken over HTTPS only (RFC 8555 6.1): give an https:// URL");
+  }
+  if (server.find("://") != std::string::npos) {
+    if (!https_url(server)) refuse(in_quotes(server) + " is not a URL of the form https://HOST[:PORT]/PATH");
+    return {server, server};
+  }
+  const std::string meant = nearest(server, {"letsencrypt", "letsencrypt-staging"});
+  refuse(in_quotes(server) + " is not letsencrypt, letsencrypt-staging or an https:// URL" +
+         (meant.empty() ? "" : ": did you mean '" + meant + "'?"));
+}
+
 }  // namespace
 
 std::string_view broken_rule_of_name(std::string_view name) {
@@ -164,24 +183,13 @@ void set_placeholder(const Setting& setting, CertificateSettings& certificate) {
 }
 
 void set_server(const Setting& setting, CertificateSettings& certificate) {
-  const std::string& server = setting.value;
-  if (server == "letsencrypt") {
-    certificate.server = {server, "https://acme-v02.api.letsencrypt.org/directory"};
-  } else if (server == "letsencrypt-staging") {
-    certificate.server = {server, "https://acme-staging-v02.api.letsencrypt.org/directory"};
-  } else if (server == "zerossl" || server == "google" || server == "local") {
-    refuse("the server '" + server + "' is not in this version yet: choose letsencrypt, letsencrypt-staging or a URL");
-  } else if (server.starts_with("http://")) {
-    refuse(in_quotes(server) +
-           " is not encrypted, and ACME is spoken over HTTPS only (RFC 8555 6.1): give an https:// URL");
-  } else if (server.find("://") != std::string::npos) {
-    if (!https_url(server)) refuse(in_quotes(server) + " is not a URL of the form https://HOST[:PORT]/PATH");
-    certificate.server = {server, server};
-  } else {
-    const std::string meant = nearest(server, {"letsencrypt", "letsencrypt-staging"});
-    refuse(in_quotes(server) + " is not letsencrypt, letsencrypt-staging or an https:// URL" +
-           (meant.empty() ? "" : ": did you mean '" + meant + "'?"));
-  }
+  if (setting.first) certificate.servers.clear();
+  Server server = server_called(setting.value);
+  std::vector<Server>& all = certificate.servers;
+  const auto is_same = [&](const Server& other) { return other.directory_url == server.directory_url; };
+  if (std::any_of(all.begin(), all.end(), is_same))
+    refuse(in_quotes(setting.value) + " is given twice; leave only one");
+  all.push_back(std::move(server));
 }
 
 void set_ca_bundle(const Setting& setting, CertificateSettings& certificate) {

@@ -61,18 +61,39 @@ TEST_CASE("hurry makes an entry due now and joins the wishes") {
   agenda.add("a", now);
   agenda.take_due(now, 9);
   agenda.settle("a", now + 24h);
-  CHECK(agenda.hurry("a", {.now = true}, now + 1h));
-  CHECK(agenda.hurry("a", {.force = true}, now + 1h));
+  CHECK(agenda.hurry("a", {.now = true}));
+  CHECK(agenda.hurry("a", {.force = true}));
   const auto due = agenda.take_due(now + 1h, 9);
   REQUIRE(due.size() == 1);
   CHECK(due[0].second == Wish{.now = true, .force = true});
+}
+
+TEST_CASE("who is hurried comes before all that is overdue, also after the clock was set back") {
+  Agenda agenda;
+  for (const char* name : {"a", "b", "z"}) agenda.add(name, now);
+  CHECK(agenda.hurry("z", {.now = true}));
+  agenda.wake_all(now - 24h);
+  CHECK(names(agenda.take_due(now, 1)) == Names{"z"});
+}
+
+TEST_CASE("an entry that has changed is looked at now, in its turn") {
+  Agenda agenda;
+  agenda.add("changed", now);
+  agenda.add("overdue", now);
+  agenda.take_due(now, 9);
+  agenda.settle("changed", now + 24h);
+  agenda.settle("overdue", now + 1h);
+  agenda.add("changed", now + 2h);
+  const auto due = agenda.take_due(now + 2h, 9);
+  CHECK(names(due) == Names{"overdue", "changed"});
+  CHECK(due.back().second.look);
 }
 
 TEST_CASE("hurry during the work is kept until the work is done") {
   Agenda agenda;
   agenda.add("a", now);
   agenda.take_due(now, 9);
-  CHECK(agenda.hurry("a", {.force = true}, now));
+  CHECK(agenda.hurry("a", {.force = true}));
   CHECK(agenda.take_due(now, 9).empty());
   CHECK_FALSE(agenda.settle("a", now + 24h));
   const auto due = agenda.take_due(now, 9);
@@ -91,7 +112,7 @@ TEST_CASE("when the clock was set back everything is due, but for what is being 
 
 TEST_CASE("nobody can hurry what is not there") {
   Agenda agenda;
-  CHECK_FALSE(agenda.hurry("a", {.now = true}, now));
+  CHECK_FALSE(agenda.hurry("a", {.now = true}));
 }
 
 TEST_CASE("a removed entry never comes back, not even from the work at hand") {
@@ -101,17 +122,19 @@ TEST_CASE("a removed entry never comes back, not even from the work at hand") {
   agenda.add("busy", now);
   agenda.take_due(now, 9);
   agenda.remove("busy");
-  CHECK_FALSE(agenda.hurry("busy", {}, now));
+  CHECK_FALSE(agenda.hurry("busy", {}));
   CHECK(agenda.settle("busy", now));
   CHECK_FALSE(agenda.wake_at());
 }
 
-TEST_CASE("an entry that is removed and added again during the work stays") {
+TEST_CASE("an entry that is removed and added again during the work stays, and is looked at again") {
   Agenda agenda;
   agenda.add("a", now);
   agenda.take_due(now, 9);
   agenda.remove("a");
   agenda.add("a", now);
-  agenda.settle("a", now + 1h);
-  CHECK(agenda.wake_at() == now + 1h);
+  CHECK_FALSE(agenda.settle("a", now + 1h));
+  const auto due = agenda.take_due(now, 9);
+  REQUIRE(due.size() == 1);
+  CHECK(due[0].second.look);
 }

@@ -79,6 +79,27 @@ TEST_CASE("a new configuration takes effect without a restart") {
   CHECK_FALSE(t.renew_and_wait("old.example", {}));
 }
 
+TEST_CASE("a new configuration leaves alone what is as it was, and looks again at what has changed") {
+  RunningAgent t;
+  const Managed unchanged = t.managed("same.example");
+  t.start({unchanged, t.managed("other.example")});
+  CHECK(t.renew_and_wait("same.example", {})->exit_code() == 0);
+  CHECK(t.renew_and_wait("other.example", {})->exit_code() == 0);
+  const auto looked_at = [&t](const std::string& name) { return t.record(name).deploy.last_look; };
+  const auto same = looked_at("same.example");
+  const auto other = looked_at("other.example");
+  t.clock.set(t.clock.now() + 1h);
+  Managed changed = t.managed("other.example");
+  changed.target.ownership.mode = 0644;
+  t.agent.replace({unchanged, changed});
+  CHECK_FALSE(t.renew_and_wait("not.example", {}));  // what was put before it has been taken
+  const auto give_up = std::chrono::steady_clock::now() + 20s;
+  while (looked_at("other.example") == other && std::chrono::steady_clock::now() < give_up)
+    std::this_thread::sleep_for(10ms);
+  CHECK(looked_at("other.example") > other);
+  CHECK(looked_at("same.example") == same);
+}
+
 TEST_CASE("a stop ends the agent at once, though a server makes it wait") {
   RunningAgent t;
   t.start({t.managed()});

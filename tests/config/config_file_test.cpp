@@ -85,7 +85,7 @@ TEST_CASE("comments start a line, maybe behind white space, and nowhere else") {
 TEST_CASE("a value may contain an equal sign") {
   Loading t;
   t.file("[a.example]\nserver = https://ca.example/dir?x=y\n");
-  CHECK(t.only().server.directory_url == "https://ca.example/dir?x=y");
+  CHECK(t.only().servers.at(0).directory_url == "https://ca.example/dir?x=y");
 }
 
 TEST_CASE("all complaints of all files are told at once, each with its file and line") {

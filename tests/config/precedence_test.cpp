@@ -129,10 +129,45 @@ TEST_CASE("a bad value is told with the option or the variable that has it") {
 TEST_CASE("what is not repeatable is refused a second time") {
   Loading t;
   CHECK(t.complaint_with({"--mode=0640", "--mode=0600"}) == "--mode: it is given twice; leave only one");
-  CHECK(t.complaint_with({"--server=letsencrypt", "--server=letsencrypt-staging"}) ==
-        "--server: several servers come in a later version; leave only one");
   CHECK(t.complaint_with({"--challenge=http-01", "--challenge=http-01"}) ==
         "--challenge: several challenges come in a later version; leave only one");
+}
+
+TEST_CASE(
+    "several servers keep their order, and those of a section, the environment or the command line replace others") {
+  Loading t;
+  const auto names = [](const CertificateSettings& certificate) {
+    Words words;
+    for (const Server& server : certificate.servers) words.push_back(server.name);
+    return words;
+  };
+  CHECK(names(t.with({})) == Words{"letsencrypt"});
+  CHECK(names(t.with({"--server=https://b.example/", "--server", "letsencrypt"})) ==
+        Words{"https://b.example/", "letsencrypt"});
+  t.file(
+      "server = letsencrypt\nserver = https://b.example/\n[a.example]\n[other.example]\nserver = https://c.example/\n");
+  const Configuration configuration = t.load();
+  CHECK(names(configuration.certificates.at(0)) == Words{"letsencrypt", "https://b.example/"});
+  CHECK(names(configuration.certificates.at(1)) == Words{"https://c.example/"});
+  t.variable("ACME_AGENT_SERVER", "https://d.example/\nhttps://e.example/");
+  for (const CertificateSettings& certificate : t.load().certificates)
+    CHECK(names(certificate) == Words{"https://d.example/", "https://e.example/"});
+  for (const CertificateSettings& certificate : t.load({"--server=letsencrypt-staging"}).certificates)
+    CHECK(names(certificate) == Words{"letsencrypt-staging"});
+}
+
+TEST_CASE("a server that is given twice is refused, also under another name") {
+  Loading t;
+  CHECK(t.complaint_with({"--server=letsencrypt", "--server=letsencrypt"}) ==
+        "--server: 'letsencrypt' is given twice; leave only one");
+  t.file("[a.example]\nserver = https://acme-v02.api.letsencrypt.org/directory\nserver = letsencrypt\n");
+  CHECK(t.complaint() == "acme-agent.conf:3: server: 'letsencrypt' is given twice; leave only one");
+}
+
+TEST_CASE("a bad server among good ones is told with its line") {
+  Loading t;
+  t.file("server = letsencrypt\nserver = letsencrpyt-staging\n[a.example]\n");
+  CHECK(contains(t.complaint(), "acme-agent.conf:2: server: 'letsencrpyt-staging' is not letsencrypt"));
 }
 
 TEST_CASE("without a certificate there is nothing to do, and the complaint says where one goes") {

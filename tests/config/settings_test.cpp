@@ -11,7 +11,7 @@ TEST_CASE("one domain is enough: everything else has a default that suits Mosqui
   const CertificateSettings& certificate = configuration.certificates[0];
   CHECK(certificate.name == "mydyn.example");
   CHECK(names_of(certificate) == Words{"mydyn.example"});
-  CHECK(certificate.server == Server{"letsencrypt", "https://acme-v02.api.letsencrypt.org/directory"});
+  CHECK(certificate.servers.at(0) == Server{"letsencrypt", "https://acme-v02.api.letsencrypt.org/directory"});
   CHECK_FALSE(certificate.ca_bundle);
   CHECK(certificate.email.empty());
   CHECK(certificate.key_type == KeyType::rsa2048);
@@ -154,11 +154,11 @@ TEST_CASE("a certificate takes a hundred names and not one more") {
 
 TEST_CASE("servers are known by name, or given by URL") {
   const Loading t;
-  CHECK(t.with({"--server=letsencrypt-staging"}).server ==
+  CHECK(t.with({"--server=letsencrypt-staging"}).servers.at(0) ==
         Server{"letsencrypt-staging", "https://acme-staging-v02.api.letsencrypt.org/directory"});
   for (const std::string url : {"https://localhost:14000/dir", "https://ca.example/acme/directory?x=y",
                                 "https://[::1]:14000/dir", "https://[::1]/d"}) {
-    CHECK(t.with({"--server", url}).server == Server{url, url});
+    CHECK(t.with({"--server", url}).servers.at(0) == Server{url, url});
   }
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -24,13 +25,13 @@ struct Wish {
 /// Which certificate is due when. Pure: no clock, no threads.
 class Agenda {
  public:
-  /// A new entry, due at once with a look; nothing changes for one that is known.
+  /// A new entry, or one that has changed: due now, or as soon as it is settled, with a look.
   void add(const std::string& name, TimePoint now);
   /// Forgotten at once, or when it is settled if it is being worked on.
   void remove(const std::string& name);
 
-  /// Makes the entry due at once, or as soon as it is settled; false if it is unknown.
-  bool hurry(const std::string& name, const Wish& wish, TimePoint now);
+  /// Makes the entry due before all others, or as soon as it is settled; false if it is unknown.
+  bool hurry(const std::string& name, const Wish& wish);
 
   /// Everything that is not being worked on is due now: for a clock that was set back, by which all dates are too late.
   void wake_all(TimePoint now);
@@ -53,8 +54,17 @@ class Agenda {
     bool hurried = false;
   };
 
-  std::map<std::string, Entry, std::less<>> entries_;
-  std::set<std::pair<TimePoint, std::string>> queue_;  ///< Those that are not being worked on.
+  using Entries = std::map<std::string, Entry>;
+  struct Sooner {
+    bool operator()(Entries::iterator left, Entries::iterator right) const {
+      return std::tie(left->second.due, left->first) < std::tie(right->second.due, right->first);
+    }
+  };
+
+  void set_due(Entries::iterator entry, TimePoint due);
+
+  Entries entries_;
+  std::set<Entries::iterator, Sooner> queue_;  ///< Those that are not being worked on.
 };
 
 }  // namespace acme_agent

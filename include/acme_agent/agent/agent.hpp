@@ -30,8 +30,10 @@ class Agent {
   std::map<std::string, Outcome> run_once(std::vector<Managed> certificates, const Wish& wish,
                                           const std::stop_token& stop);
 
-  /// From now on these; what is being worked on is finished as it was begun.
-  void replace(std::vector<Managed> certificates);
+  /// From now on these. What is being worked on is finished as it was begun, and those that are as they were are left
+  /// alone. run() calls `taken` when it has let go of the old ones.
+  void replace(
+      std::vector<Managed> certificates, std::function<void()> taken = [] {});
 
   /// Works on one certificate now; nothing if it is unknown. The future is broken when the agent stops.
   std::future<std::optional<Outcome>> renew(const std::string& name, const Wish& wish);
@@ -51,6 +53,7 @@ class Agent {
   };
   struct Replace {
     std::vector<Managed> certificates;
+    std::function<void()> taken;
   };
   struct Renew {
     std::string name;
@@ -61,6 +64,13 @@ class Agent {
 
   class Workers;
 
+  struct ByName {
+    using is_transparent = void;
+    static const std::string& name_of(const std::string& name) { return name; }
+    static const std::string& name_of(const std::shared_ptr<const Managed>& managed) { return managed->name; }
+    bool operator()(const auto& left, const auto& right) const { return name_of(left) < name_of(right); }
+  };
+
   void take(std::vector<Managed> certificates);
   void work(const Task& task, const std::stop_token& stop);
 
@@ -70,7 +80,7 @@ class Agent {
   const int workers_;
   Mailbox<Message> mailbox_;
   Agenda agenda_;
-  std::map<std::string, std::shared_ptr<const Managed>> managed_;
+  std::set<std::shared_ptr<const Managed>, ByName> managed_;
 };
 
 }  // namespace acme_agent

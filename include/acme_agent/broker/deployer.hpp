@@ -22,13 +22,15 @@ namespace acme_agent {
 struct DeploymentTarget {
   std::string name;                     ///< Of the certificate.
   std::vector<Identifier> identifiers;  ///< The first is sent as SNI.
-  std::filesystem::path folder;         ///< --cert-dir
+  std::string folder;                   ///< --cert-dir. No path: that would take ten times the memory of its text.
   Ownership ownership;       ///< --owner, --mode. Without gid: that of the broker's process, if we may give it.
   bool owner_given = false;  ///< Said by the operator: never replaced by a guess.
   std::vector<std::shared_ptr<Reloader>> reloaders;
   std::vector<Endpoint> probes;   ///< Empty: no proof is wanted.
   bool probe_is_default = false;  ///< Then a port where nobody listens and no broker runs is no error.
   Duration probe_timeout = std::chrono::seconds(10);
+
+  bool operator==(const DeploymentTarget&) const = default;
 };
 
 /// What one endpoint's address serves, for the record.
@@ -58,8 +60,9 @@ struct Deployment {
 
 /// How much a deployment may do where nothing has changed since the last one.
 enum class Effort {
-  full,  ///< Tell the broker again where it does not serve what it should.
-  look,  ///< Look only; the broker is told again if it was restarted or the files had to be written again.
+  force,  ///< The same as full, and nothing that lies there is too good to be replaced.
+  full,   ///< Tell the broker again where it does not serve what it should.
+  look,   ///< Look only; the broker is told again if it was restarted or the files had to be written again.
 };
 
 /// Puts pairs into the broker's folder, makes it reload, looks that it serves them, and goes back where that is truly
@@ -69,7 +72,8 @@ class Deployer {
   Deployer(Clock& clock, Log& log) : clock_(clock), log_(log) {}
 
   /// Makes the held pair the deployed and served one. When it is already, this costs one look and changes nothing.
-  /// A good pair of the same authority that was issued later and ends later stays, and is made the served one.
+  /// A good pair of the same authority that was issued later and ends later stays, and is made the served one; so does
+  /// one that devices accept where ours is of a server for tests.
   Deployment deploy(const DeploymentTarget& target, const CertifiedKey& held, Effort effort,
                     const std::stop_token& stop) const;
 
@@ -81,6 +85,9 @@ class Deployer {
 
   /// What lies in the folder: a matching pair, or nothing. Throws Error if we may not read it.
   static std::optional<CertifiedKey> deployed(const DeploymentTarget& target);
+
+  /// Another text whenever the files there are other ones, or are to have another owner or mode; cheap.
+  static std::string stamp(const DeploymentTarget& target);
 
  private:
   Clock& clock_;
