@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <acme_agent/base/base64url.hpp>
+#include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/text.hpp>
 
 namespace acme_agent {
@@ -124,8 +125,8 @@ bool is_token(std::string_view token) {
 /// One object that a server sent, and the complaints about it.
 class Answer {
  public:
-  Answer(const std::string& body, const std::string& url, std::string kind)
-      : sender_("the server at " + host_of(url) + " sent " + std::move(kind)) {
+  Answer(const std::string& body, const std::string& url, std::string kind, Remedy remedy = Remedy::retry)
+      : remedy_(remedy), sender_("the server at " + host_of(url) + " sent " + std::move(kind)) {
     std::optional<json> object = parse_json(body);
     if (!object || !object->is_object()) complain("that is no JSON object we could read");
     object_ = std::move(*object);
@@ -133,7 +134,7 @@ class Answer {
 
   const json& object() const { return object_; }
 
-  [[noreturn]] void complain(const std::string& fault) const { throw Error(Remedy::retry, sender_ + " " + fault); }
+  [[noreturn]] void complain(const std::string& fault) const { throw Error(remedy_, sender_ + " " + fault); }
 
   std::string text(const char* name) const {
     const json* member = find(object_, name);
@@ -173,6 +174,7 @@ class Answer {
  private:
   static std::string without(const char* name) { return "without '" + std::string(name) + "'"; }
 
+  const Remedy remedy_;
   std::string sender_;
   json object_;
 };
@@ -199,6 +201,9 @@ Directory read_directory(const std::string& body, const std::string& url) {
   directory.new_nonce = answer.url("newNonce");
   directory.new_account = answer.url("newAccount");
   directory.new_order = answer.url("newOrder");
+  // RFC 9773 4: who has none, or none that can be used, gives no advice.
+  const std::string renewal_info = optional_text(answer.object(), "renewalInfo");
+  if (is_usable_url(renewal_info)) directory.renewal_info = renewal_info;
   if (const json* meta = find(answer.object(), "meta"); meta != nullptr && meta->is_object()) {
     directory.terms_of_service = optional_text(*meta, "termsOfService");
     directory.external_account_required = is_true(*meta, "externalAccountRequired");
@@ -240,6 +245,17 @@ Authorization read_authorization(const std::string& body, const std::string& url
   return authorization;
 }
 
+RenewalInfo read_renewal_info(const std::string& body, const std::string& url) {
+  const Answer answer(body, url, "renewal information", Remedy::ask_operator);
+  const json* window = find(answer.object(), "suggestedWindow");
+  if (window == nullptr || !window->is_object()) answer.complain("without 'suggestedWindow'");
+  const std::optional<TimePoint> start = parse_rfc3339(optional_text(*window, "start"));
+  const std::optional<TimePoint> end = parse_rfc3339(optional_text(*window, "end"));
+  if (!start || !end) answer.complain("whose window has no start or no end that is a date");
+  if (*end <= *start) answer.complain("whose window ends before it starts");  // RFC 9773 4.2
+  return {{*start, *end}, optional_text(answer.object(), "explanationURL")};
+}
+
 std::optional<Problem> read_problem(const std::string& body) {
   const std::optional<json> object = parse_json(body);
   return object ? to_problem(*object) : std::nullopt;
@@ -264,13 +280,15 @@ std::string new_account_payload(const std::string& contact) {
   return payload.dump();
 }
 
-std::string new_order_payload(const std::vector<Identifier>& identifiers) {
+std::string new_order_payload(const std::vector<Identifier>& identifiers, const std::string& replaces) {
   json list = json::array();
   for (const Identifier& identifier : identifiers) {
     const bool dns = identifier.type == Identifier::Type::dns;
     list.push_back({{"type", dns ? "dns" : "ip"}, {"value", identifier.value}});
   }
-  return json{{"identifiers", list}}.dump();
+  json payload{{"identifiers", list}};
+  if (!replaces.empty()) payload["replaces"] = replaces;
+  return payload.dump();
 }
 
 std::string finalize_payload(std::string_view csr_der) {

@@ -17,6 +17,9 @@ Directory read_directory(const std::string& body, const std::string& url);
 Order read_order(const std::string& body, const std::string& url);
 Authorization read_authorization(const std::string& body, const std::string& url);
 
+/// Its faults are the server's to mend: Remedy::ask_operator.
+RenewalInfo read_renewal_info(const std::string& body, const std::string& url);
+
 /// Nothing if `body` is no problem document.
 std::optional<Problem> read_problem(const std::string& body);
 
@@ -29,7 +32,7 @@ std::string host_of(const std::string& url);
 // What is written.
 
 std::string new_account_payload(const std::string& contact);
-std::string new_order_payload(const std::vector<Identifier>& identifiers);
+std::string new_order_payload(const std::vector<Identifier>& identifiers, const std::string& replaces);
 std::string finalize_payload(std::string_view csr_der);
 
 /// The body of a POST: a flattened JWS (RFC 8555 6.2), by `account_url` if there is one, else by the key itself.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 
 #include <acme_agent/acme/resources.hpp>
@@ -6,6 +7,11 @@
 
 namespace acme_agent {
 namespace {
+
+/// The page where a paused account is taken up again has a long address.
+constexpr std::size_t longest_detail = 2000;
+/// A paused account stays so until somebody acts: asking more often only lengthens it.
+constexpr Duration shortest_pause = std::chrono::hours(24);
 
 /// What is known about a type of problem: what mends it, what it means, and what can be done about it.
 struct Known {
@@ -66,7 +72,7 @@ const Known* find_known(std::string_view type) {
 /// `"detail" (type)`, whichever there is.
 std::string quote(const std::string& type, const std::string& detail) {
   std::string text;
-  if (!detail.empty()) text = '"' + printable(trim(detail)) + '"';
+  if (!detail.empty()) text = '"' + printable(trim(detail), longest_detail) + '"';
   if (!type.empty()) text += (text.empty() ? "(" : " (") + printable(type, 100) + ')';
   return text;
 }
@@ -82,7 +88,9 @@ std::optional<TimePoint> moment_in_text(std::string_view text) {
   return parse_rfc3339(std::string(text.substr(0, date_length)) + 'Z');
 }
 
-std::optional<TimePoint> not_before(const Problem& problem, const std::optional<TimePoint>& retry_after) {
+std::optional<TimePoint> not_before(const Problem& problem, const std::optional<TimePoint>& retry_after,
+                                    TimePoint now) {
+  if (problem.paused()) return std::max(retry_after.value_or(now), now + shortest_pause);
   return retry_after || problem.type != "rateLimited" ? retry_after : moment_in_text(problem.detail);
 }
 
@@ -91,16 +99,25 @@ Remedy remedy(const Problem& problem, const std::optional<TimePoint>& retry_afte
   return retry_after ? Remedy::wait : Remedy::retry;
 }
 
-std::string message(const Problem& problem, const std::optional<TimePoint>& retry_after) {
-  const std::optional<TimePoint> moment = not_before(problem, retry_after);
+std::string message(const Problem& problem, const std::optional<TimePoint>& moment) {
   return problem.sentence() + (moment ? "; not to be tried again before " + format_rfc3339(*moment) : "");
 }
 
 }  // namespace
 
+bool Problem::paused() const {
+  return type == "rateLimited" && (detail.find("/unpause") != std::string::npos ||
+                                   detail.find("temporarily prevented from requesting") != std::string::npos);
+}
+
 std::string Problem::sentence() const {
   const Known* known = find_known(type);
-  std::string text(known != nullptr ? known->meaning : "the server refused");
+  if (paused())
+    return "THE ACCOUNT IS PAUSED, and nothing is issued for these names until somebody visits the page named here: " +
+           quote(type, detail);
+  std::string text = known != nullptr ? std::string(known->meaning)
+                     : server.empty() ? std::string("the server refused")
+                                      : "the server at " + server + " refused";
   if (known == nullptr && status != 0) text += " with status " + std::to_string(status);
   if (const std::string said = quote(type, detail); !said.empty()) text += ": " + said;
   std::string parts;
@@ -117,9 +134,10 @@ std::string Problem::sentence() const {
   return text;
 }
 
-ProblemError::ProblemError(Problem problem, std::optional<TimePoint> retry_after)
-    : Error(acme_agent::remedy(problem, retry_after), acme_agent::message(problem, retry_after),
-            acme_agent::not_before(problem, retry_after)),
+ProblemError::ProblemError(Problem problem, std::optional<TimePoint> retry_after, TimePoint now)
+    : Error(acme_agent::remedy(problem, retry_after),
+            acme_agent::message(problem, acme_agent::not_before(problem, retry_after, now)),
+            acme_agent::not_before(problem, retry_after, now)),
       problem_(std::move(problem)) {}
 
 }  // namespace acme_agent

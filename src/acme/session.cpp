@@ -5,6 +5,7 @@
 #include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/text.hpp>
 
+#include "answers.hpp"
 #include "messages.hpp"
 
 namespace acme_agent {
@@ -12,38 +13,9 @@ namespace {
 
 /// How long a server may refuse nonces.
 constexpr std::chrono::seconds nonce_patience{30};
+/// And how often: where nine of ten are refused, one request in forty thousand comes to that.
+constexpr int nonce_tries = 100;
 constexpr std::size_t max_nonce = 512;
-
-bool succeeded(const Response& response) {
-  return response.status >= 200 && response.status < 300;
-}
-
-std::optional<TimePoint> retry_after(const Response& response, const Clock& clock) {
-  const std::optional<std::string> header = response.header("retry-after");
-  return header ? parse_retry_after(*header, clock.now()) : std::nullopt;
-}
-
-/// The target of the Link header with rel="terms-of-service" (RFC 8555 7.3.3); empty if there is none.
-std::string terms_link(const Response& response) {
-  const auto [first, last] = response.headers.equal_range("link");
-  for (auto header = first; header != last; ++header) {
-    const std::string& links = header->second;
-    const std::size_t relation = links.find("rel=\"terms-of-service\"");
-    if (relation == std::string::npos) continue;
-    const std::size_t open = links.rfind('<', relation);
-    const std::size_t close = links.rfind('>', relation);
-    if (open < close && close != std::string::npos) return links.substr(open + 1, close - open - 1);
-  }
-  return {};
-}
-
-/// Without a problem document it is one that says nothing but its status (RFC 9457 4.2.1).
-ProblemError refusal(const Response& response, const Clock& clock) {
-  Problem problem = read_problem(response.body).value_or(Problem());
-  problem.status = response.status;
-  if (problem.instance.empty() && problem.type == "userActionRequired") problem.instance = terms_link(response);
-  return ProblemError(std::move(problem), retry_after(response, clock));
-}
 
 std::string location(const Response& response, const std::string& url, const char* what) {
   const std::string location = response.header("location").value_or("");
@@ -62,24 +34,38 @@ Session::Session(Transport& transport, const Clock& clock, std::string directory
       account_key_(std::move(account_key)),
       account_url_(std::move(account_url)) {}
 
-const Directory& Session::directory(const std::stop_token& stop) {
-  if (directory_) return *directory_;
-  const Response response = transport_.send({Request::Method::get, directory_url_, {}, {}}, stop);
-  const auto no_acme = [this](const std::string& why) {
-    return Error(Remedy::ask_operator,
-                 printable(directory_url_) + " does not answer like an ACME server (" + why + "): check --server");
+Directory fetch_directory(Transport& transport, const Clock& clock, const std::string& url,
+                          const std::stop_token& stop) {
+  const Response response = transport.send({Request::Method::get, url, {}, {}}, stop);
+  const auto no_acme = [&url](Remedy remedy, const std::string& why) {
+    return Error(remedy, printable(url) + " does not answer like an ACME server (" + why + "): check --server");
   };
-  if (response.status == 429 || response.status == 408 || response.status >= 500) throw refusal(response, clock_);
+  if (response.status == 429 || response.status == 408 || response.status >= 500) throw refusal(response, url, clock);
   if (!succeeded(response)) {
     const std::optional<std::string> target = response.header("location");
-    throw no_acme("status " + std::to_string(response.status) + (target ? ", see " + printable(*target) : ""));
+    throw no_acme(Remedy::ask_operator,
+                  "status " + std::to_string(response.status) + (target ? ", see " + printable(*target) : ""));
   }
   try {
-    directory_ = read_directory(response.body, directory_url_);
+    Directory directory = read_directory(response.body, url);
+    directory.date = parse_http_date(response.header("date").value_or(""), clock.now());
+    return directory;
   } catch (const Error& error) {
-    throw no_acme(error.message());
+    throw no_acme(error.remedy(), error.message());  // perhaps cut short on the way
   }
-  keep_nonce(response);
+}
+
+Session::Session(Transport& transport, const Clock& clock, Directory directory, PrivateKey account_key,
+                 std::string account_url)
+    : transport_(transport),
+      clock_(clock),
+      directory_url_(directory.url),
+      account_key_(std::move(account_key)),
+      account_url_(std::move(account_url)),
+      directory_(std::move(directory)) {}
+
+const Directory& Session::directory(const std::stop_token& stop) {
+  if (!directory_) directory_ = fetch_directory(transport_, clock_, directory_url_, stop);
   return *directory_;
 }
 
@@ -95,9 +81,10 @@ std::string Session::new_account(const std::string& contact, const std::stop_tok
   return account_url_;
 }
 
-Order Session::new_order(const std::vector<Identifier>& identifiers, const std::stop_token& stop) {
+Order Session::new_order(const std::vector<Identifier>& identifiers, const std::string& replaces,
+                         const std::stop_token& stop) {
   const std::string& url = directory(stop).new_order;
-  const Response response = post(url, new_order_payload(identifiers), account_url_, stop);
+  const Response response = post(url, new_order_payload(identifiers, replaces), account_url_, stop);
   Order order = read_order(response.body, location(response, url, "the new order"));
   // RFC 8555 7.1.3: in any order.
   if (!same_names(order.identifiers, identifiers))
@@ -128,22 +115,27 @@ Polled<Order> Session::finalize(const Order& order, std::string_view csr_der, co
 }
 
 CertificateChain Session::download(const Order& order, const std::stop_token& stop) {
-  return CertificateChain::from_pem(post(order.certificate, "", account_url_, stop).body);
+  const Response response = post(order.certificate, "", account_url_, stop);
+  try {
+    return CertificateChain::from_pem(response.body);
+  } catch (const Error& error) {
+    throw error.while_doing("the server at " + host_of(order.certificate) + " sent a chain that cannot be used");
+  }
 }
 
 Response Session::post(const std::string& url, const std::string& payload, const std::string& kid,
                        const std::stop_token& stop) {
   const Duration give_up = clock_.uptime() + nonce_patience;
-  for (;;) {
+  for (int tries = 1;; ++tries) {
     const std::string nonce = take_nonce(stop);
     Response response = transport_.send(
         {Request::Method::post, url, signed_request(account_key_, kid, nonce, url, payload), "application/jose+json"},
         stop);
     keep_nonce(response);
     if (succeeded(response)) return response;
-    const ProblemError error = refusal(response, clock_);
+    const ProblemError error = refusal(response, url, clock_);
     // RFC 8555 6.5: to be tried again with the nonce that the error carries.
-    if (error.problem().type != "badNonce" || clock_.uptime() >= give_up) throw error;
+    if (error.problem().type != "badNonce" || tries == nonce_tries || clock_.uptime() >= give_up) throw error;
   }
 }
 
@@ -151,7 +143,7 @@ std::string Session::take_nonce(const std::stop_token& stop) {
   if (nonce_.empty()) {
     const std::string& url = directory(stop).new_nonce;
     const Response response = transport_.send({Request::Method::head, url, {}, {}}, stop);
-    if (!succeeded(response)) throw refusal(response, clock_);
+    if (!succeeded(response)) throw refusal(response, url, clock_);
     keep_nonce(response);
     if (nonce_.empty()) throw Error(Remedy::retry, "the server at " + host_of(url) + " gave us no usable nonce");
   }

@@ -33,8 +33,9 @@ Managed whole(Managed managed) {
 /// The threads that renew. They end with the object, at once: what they do stops, too.
 class Agent::Workers {
  public:
-  Workers(Agent& agent, std::size_t count) : agent_(agent), idle_(count) {
-    for (std::size_t i = 0; i < count; ++i)
+  /// `ahead`: how many tasks may wait for one of the threads.
+  Workers(Agent& agent, std::size_t threads, std::size_t ahead) : agent_(agent), room_(threads + ahead) {
+    for (std::size_t i = 0; i < threads; ++i)
       threads_.emplace_back([this](const std::stop_token& stop) {
         while (const std::optional<Task> task = tasks_.take(stop)) agent_.work(*task, stop);
       });
@@ -44,16 +45,16 @@ class Agent::Workers {
     for (std::jthread& thread : threads_) thread.request_stop();  // all at once, not one after the other
   }
 
-  std::size_t idle() const { return idle_; }
+  std::size_t room() const { return room_; }
   void start(Task task) {
-    --idle_;
+    --room_;
     tasks_.put(std::move(task));
   }
-  void done() { ++idle_; }
+  void done() { ++room_; }
 
  private:
   Agent& agent_;
-  std::size_t idle_;  // the main thread's view
+  std::size_t room_;  // the main thread's view
   Mailbox<Task> tasks_;
   std::vector<std::jthread> threads_;
 };
@@ -105,18 +106,18 @@ void Agent::run(std::vector<Managed> certificates, const std::function<void()>& 
   std::set<std::string> not_servable;
   for (const auto& managed : managed_) not_servable.insert(managed->name);
   std::multimap<std::string, std::promise<std::optional<Outcome>>> waiting;
-  Workers workers(*this, static_cast<std::size_t>(workers_));
+  Workers workers(*this, static_cast<std::size_t>(workers_), 0);  // so that who is hurried waits for nobody
 
   TimePoint latest = clock_.now();
   while (!stop.stop_requested()) {
     const TimePoint now = clock_.now();
     if (now < latest - small_correction) agenda_.wake_all(now);
     latest = now;
-    for (auto& [name, wish] : agenda_.take_due(now, workers.idle()))
+    for (auto& [name, wish] : agenda_.take_due(now, workers.room()))
       workers.start({*managed_.find(name), wish, not_servable.contains(name)});
 
     Duration nap = longest_nap;
-    if (const std::optional<TimePoint> wake = agenda_.wake_at(); wake && workers.idle() > 0)
+    if (const std::optional<TimePoint> wake = agenda_.wake_at(); wake && workers.room() > 0)
       nap = std::clamp<Duration>(*wake - clock_.now(), 0ms, longest_nap);
     std::optional<Message> message = mailbox_.take(nap, stop);
     if (!message) continue;
@@ -154,10 +155,11 @@ std::map<std::string, Outcome> Agent::run_once(std::vector<Managed> certificates
   std::map<std::string, Outcome> outcomes;
   for (const auto& managed : managed_) agenda_.hurry(managed->name, wish);
   const std::size_t all = managed_.size();
-  Workers workers(*this, std::min(all, static_cast<std::size_t>(workers_)));
+  const std::size_t threads = std::min(all, static_cast<std::size_t>(workers_));
+  Workers workers(*this, threads, 4 * threads);  // nobody hurries, and no thread has to wait for this one
 
   while (outcomes.size() < all && !stop.stop_requested()) {
-    for (auto& [name, task_wish] : agenda_.take_due(clock_.now(), workers.idle()))
+    for (auto& [name, task_wish] : agenda_.take_due(clock_.now(), workers.room()))
       if (!outcomes.contains(name)) workers.start({*managed_.find(name), task_wish});
     const std::optional<Message> message = mailbox_.take(stop);
     if (const auto* settled = message ? std::get_if<Settled>(&*message) : nullptr) {

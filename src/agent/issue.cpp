@@ -17,6 +17,7 @@ constexpr Duration visit_expected_in = 3s;  // after that the first poll is due,
 
 /// An answer that stands, and the challenge that it is for.
 struct Attempt {
+  std::string authorization;  ///< URL.
   Challenge challenge;
   std::unique_ptr<Presentation> presentation;
 };
@@ -78,23 +79,57 @@ std::vector<Attempt> present_all(Session& session, Solver& solver, const Order& 
                   "the server offers no " + solver.type() + " challenge for " + authorization.identifier.value);
     if (challenge->status == Status::valid) continue;
     attempts.push_back(
-        {*challenge,
+        {url, *challenge,
          solver.present({authorization.identifier, challenge->token, session.key_authorization(*challenge)}, stop)});
   }
   return attempts;
 }
 
+/// Where the server's answer is lost, the repeated request comes to a challenge that is under way already.
+void respond(Session& session, const Attempt& attempt, const std::stop_token& stop) {
+  try {
+    session.respond(attempt.challenge, stop);
+  } catch (const ProblemError& refused) {
+    if (refused.problem().type != "malformed") throw;
+    const Authorization authorization = session.authorization(attempt.authorization, stop);
+    const auto ours = std::find_if(authorization.challenges.begin(), authorization.challenges.end(),
+                                   [&](const Challenge& one) { return one.url == attempt.challenge.url; });
+    if (ours == authorization.challenges.end() || ours->status == Status::pending) throw;
+  }
+}
+
+/// A refusal that has nothing to do with what the order says would be the same without `replaces`, or would cost more.
+bool asking_again_may_help(const ProblemError& refused) {
+  const Problem& problem = refused.problem();
+  return problem.status != 429 && problem.status != 503 && problem.type != "rateLimited" &&
+         problem.type != "badNonce" && problem.type != "accountDoesNotExist" && problem.type != "userActionRequired";
+}
+
+Order place_order(Session& session, const IssueRequest& request, const std::stop_token& stop) {
+  if (request.replaces.empty() || session.directory(stop).renewal_info.empty())
+    return session.new_order(request.identifiers, "", stop);
+  try {
+    return session.new_order(request.identifiers, request.replaces, stop);
+  } catch (const ProblemError& refused) {
+    if (!asking_again_may_help(refused)) throw;
+    request.progress("the server does not let this order replace the certificate held; ordering without that");
+  }
+  return session.new_order(request.identifiers, "", stop);
+}
+
 /// Why the server would not validate: the error of each challenge that failed, by name.
-Error why_invalid(Session& session, const Order& order, const std::stop_token& stop) {
+ValidationError why_invalid(Session& session, const Order& order, const std::stop_token& stop) {
   std::vector<std::string> reasons;
+  std::vector<Identifier> names;
   for (const std::string& url : order.authorizations) {
     const Authorization authorization = session.authorization(url, stop);
     for (const Challenge& challenge : authorization.challenges)
       if (challenge.error) reasons.push_back(authorization.identifier.value + ": " + challenge.error->sentence());
+    if (authorization.status == Status::invalid) names.push_back(authorization.identifier);
   }
   if (reasons.empty() && order.error) reasons.push_back(order.error->sentence());
   if (reasons.empty()) reasons.push_back("it does not say why");
-  return Error(Remedy::retry, "the server could not validate " + join(reasons));
+  return {"the server could not validate " + join(reasons), std::move(names)};
 }
 
 /// Polls the order, which turns ready with the last authorization, rather than each authorization.
@@ -130,12 +165,12 @@ Polled<Order> finalize(Session& session, const Order& order, const IssueRequest&
 CertifiedKey issue(Session& session, Solver& solver, Clock& clock, const IssueRequest& request,
                    const std::stop_token& stop) {
   std::optional<Order> picked_up = pick_up(session, request, stop);
-  Order order = picked_up ? *std::move(picked_up) : session.new_order(request.identifiers, stop);
+  Order order = picked_up ? *std::move(picked_up) : place_order(session, request, stop);
 
   if (order.status == Status::pending) {
     request.progress("showing the answers to the challenges");
     const std::vector<Attempt> attempts = present_all(session, solver, order, stop);
-    for (const Attempt& attempt : attempts) session.respond(attempt.challenge, stop);
+    for (const Attempt& attempt : attempts) respond(session, attempt, stop);
     request.progress("the server validates");
     order = await_ready(session, clock, attempts, std::move(order), stop);
   }  // the answers come down here

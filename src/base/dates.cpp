@@ -206,9 +206,13 @@ std::optional<TimePoint> parse_rfc3339(std::string_view text) {
 }
 
 std::optional<TimePoint> parse_retry_after(std::string_view text, TimePoint now) {
-  text = trim(text);
   constexpr seconds longest = days{3650};
-  if (const auto count = parse_count(text, longest.count())) return now + seconds{*count};
+  if (const auto count = parse_count(trim(text), longest.count())) return now + seconds{*count};
+  return parse_http_date(text, now);
+}
+
+std::optional<TimePoint> parse_http_date(std::string_view text, TimePoint now) {
+  text = trim(text);
   if (const auto date = parse_imf_fixdate(text)) return date;
   if (const auto date = parse_rfc850_date(text, now)) return date;
   return parse_asctime(text);

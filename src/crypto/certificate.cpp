@@ -128,6 +128,24 @@ std::string Certificate::serial() const {
   return to_hex(octets(X509_get0_serialNumber(handle())));
 }
 
+std::string Certificate::serial_octets() const {
+  unsigned char* der = nullptr;
+  const int size = i2d_ASN1_INTEGER(X509_get0_serialNumber(handle()), &der);
+  const std::unique_ptr<unsigned char, FreeByOpenssl> owned(der);
+  require(size > 0, "to write a serial number");
+  const unsigned char* content = der;
+  long length = 0;
+  int tag = 0;
+  int of_class = 0;
+  ASN1_get_object(&content, &length, &tag, &of_class, size);
+  return {reinterpret_cast<const char*>(content), static_cast<std::size_t>(length)};
+}
+
+std::string Certificate::authority_key_id() const {
+  const ASN1_OCTET_STRING* id = X509_get0_authority_key_id(handle());
+  return id == nullptr ? std::string() : std::string(octets(id));
+}
+
 std::string Certificate::fingerprint_sha256() const {
   return to_hex(sha256(der()));
 }

@@ -55,8 +55,19 @@ void Accounts::save(const std::string& directory_url, const Account& account) co
   write_file(folder / "account.json", to_json(document), Ownership{}, registered ? Sync::folder : Sync::none);
 }
 
+Spent Accounts::load_spent(const std::string& directory_url) const {
+  return read_sound_document<Spent>(folder_for(directory_url) / "limits.json").value_or(Spent{});
+}
+
+void Accounts::save_spent(const std::string& directory_url, const Spent& spent) const {
+  const std::filesystem::path folder = folder_for(directory_url);
+  make_folder(folder, 0700);
+  write_file(folder / "limits.json", to_json(spent), Ownership{}, Sync::none);
+}
+
 void Accounts::refuse_newer(const std::string& directory_url) const {
   read_sound_document<AccountDocument>(folder_for(directory_url) / "account.json");
+  load_spent(directory_url);
 }
 
 bool Accounts::set_damaged_key_aside(const std::string& directory_url) const {

@@ -19,6 +19,10 @@ std::optional<Held> CertificateState::held() const {
   return Held{{*key, *chain}, issued ? issued->server : "", issued ? issued->order : ""};
 }
 
+std::string CertificateState::held_stamp() const {
+  return GenerationFolder(folder_ / "held").stamp({"fullchain.pem", "privkey.pem", "issued.json"});
+}
+
 void CertificateState::hold(const Held& held) const {
   GenerationFolder folder(folder_ / "held");
   make_folder(folder.path(), 0700);
@@ -93,6 +97,8 @@ void CertificateState::refuse_newer() const {
 
 std::string_view to_string(Reason reason) {
   switch (reason) {
+    case Reason::ari:
+      return "ari";
     case Reason::lifetime:
       return "lifetime";
     case Reason::missing:

@@ -107,9 +107,54 @@ void read(const json& object, IssuedDocument& document) {
 void read(const json& object, const char* name, Reason& value) {
   std::string word;
   read(object, name, word);
-  for (const Reason known : {Reason::lifetime, Reason::missing, Reason::changed, Reason::retry, Reason::forced}) {
+  for (const Reason known :
+       {Reason::ari, Reason::lifetime, Reason::missing, Reason::changed, Reason::retry, Reason::forced}) {
     if (word == to_string(known)) value = known;
   }
+}
+
+/// The member of that name, if it is there: it has to be an object.
+const json* object_in(const json& object, const char* name) {
+  const json& field = member(object, name);
+  if (field.is_null()) return nullptr;
+  if (!field.is_object()) throw unexpected(name, "an object");
+  return &field;
+}
+
+void read(const json& object, Spent& spent) {
+  const json* full_at = object_in(object, "full_at");
+  if (full_at == nullptr) return;
+  for (const auto& [bucket, moment] : full_at->items()) {
+    std::optional<TimePoint> time;
+    read(*full_at, bucket.c_str(), time);
+    if (time) spent.emplace(bucket, *time);
+  }
+}
+
+void read(const json& object, HeldFacts& facts) {
+  std::optional<TimePoint> not_before;
+  std::optional<TimePoint> not_after;
+  read(object, "stamp", facts.stamp);
+  read(object, "what", facts.what);
+  read(object, "server", facts.server);
+  read(object, "not_before", not_before);
+  read(object, "not_after", not_after);
+  read(object, "fingerprint", facts.fingerprint);
+  read(object, "renewal_info_id", facts.renewal_info_id);
+  if (!not_before || !not_after) throw unexpected("held", "complete");
+  facts.validity = {*not_before, *not_after};
+}
+
+void read(const json& object, RenewalAdvice& advice) {
+  std::optional<TimePoint> start;
+  std::optional<TimePoint> end;
+  read(object, "id", advice.id);
+  read(object, "start", start);
+  read(object, "end", end);
+  read(object, "explanation_url", advice.explanation_url);
+  read(object, "next_check", advice.next_check);
+  read(object, "failures", advice.failures);
+  if (start && end) advice.window = {*start, *end};
 }
 
 void read(const json& object, Record& record) {
@@ -119,19 +164,30 @@ void read(const json& object, Record& record) {
   read(object, "last_attempt", record.last_attempt);
   read(object, "last_error", record.last_error);
   read(object, "failures", record.failures);
-  read(object, "retry_after", record.not_before);
+  read(object, "interrupted", record.interrupted);
+  for (const json& element : objects(object, "servers")) {
+    std::string server;
+    Standing standing;
+    read(element, "server", server);
+    read(element, "step", standing.step);
+    read(element, "next_attempt", standing.next_attempt);
+    read(element, "retry_after", standing.not_before);
+    read(element, "turn", standing.turn);
+    record.servers.emplace(std::move(server), standing);
+  }
+  if (const json* held = object_in(object, "held")) read(*held, record.held.emplace());
+  if (const json* advice = object_in(object, "renewal_info")) read(*advice, record.advice);
   std::string cert_dir;
   read(object, "cert_dir", cert_dir);
   record.cert_dir = cert_dir;
-  const json& deploy = member(object, "deploy");
-  if (!deploy.is_null()) {
-    if (!deploy.is_object()) throw unexpected("deploy", "an object");
-    read(deploy, "ok", record.deploy.ok);
-    read(deploy, "next_attempt", record.deploy.next_attempt);
-    read(deploy, "last_error", record.deploy.last_error);
-    read(deploy, "failures", record.deploy.failures);
-    read(deploy, "last_look", record.deploy.last_look);
-    read(deploy, "rejected", record.deploy.rejected);
+  if (const json* deploy = object_in(object, "deploy")) {
+    read(*deploy, "ok", record.deploy.ok);
+    read(*deploy, "next_attempt", record.deploy.next_attempt);
+    read(*deploy, "last_error", record.deploy.last_error);
+    read(*deploy, "failures", record.deploy.failures);
+    read(*deploy, "last_look", record.deploy.last_look);
+    read(*deploy, "rejected", record.deploy.rejected);
+    read(*deploy, "stamp", record.deploy.stamp);
   }
   for (const json& element : objects(object, "served")) {
     Served served;
@@ -196,7 +252,37 @@ std::string to_json(const IssuedDocument& document) {
   return dump({{"version", our_version}, {"server", document.server}, {"order", document.order}});
 }
 
+std::string to_json(const Spent& spent) {
+  json full_at = json::object();
+  for (const auto& [bucket, time] : spent) full_at[bucket] = format_rfc3339(time);
+  return dump({{"version", our_version}, {"full_at", full_at}});
+}
+
 std::string to_json(const Record& record) {
+  json servers = json::array();
+  for (const auto& [server, standing] : record.servers) {
+    servers.push_back({{"server", server},
+                       {"step", standing.step},
+                       {"next_attempt", date(standing.next_attempt)},
+                       {"retry_after", date(standing.not_before)},
+                       {"turn", date(standing.turn)}});
+  }
+  json held;
+  if (record.held)
+    held = {{"stamp", record.held->stamp},
+            {"what", record.held->what},
+            {"server", record.held->server},
+            {"not_before", format_rfc3339(record.held->validity.not_before)},
+            {"not_after", format_rfc3339(record.held->validity.not_after)},
+            {"fingerprint", record.held->fingerprint},
+            {"renewal_info_id", text_or_null(record.held->renewal_info_id)}};
+  const RenewalAdvice& advice = record.advice;
+  const json renewal_info = {{"id", text_or_null(advice.id)},
+                             {"start", advice.window ? date(advice.window->start) : json()},
+                             {"end", advice.window ? date(advice.window->end) : json()},
+                             {"explanation_url", text_or_null(advice.explanation_url)},
+                             {"next_check", date(advice.next_check)},
+                             {"failures", advice.failures}};
   json served = json::array();
   for (const Served& seen : record.served) {
     served.push_back({{"endpoint", seen.endpoint},
@@ -210,7 +296,8 @@ std::string to_json(const Record& record) {
                        {"last_error", text_or_null(record.deploy.last_error)},
                        {"failures", record.deploy.failures},
                        {"last_look", date(record.deploy.last_look)},
-                       {"rejected", text_or_null(record.deploy.rejected)}};
+                       {"rejected", text_or_null(record.deploy.rejected)},
+                       {"stamp", text_or_null(record.deploy.stamp)}};
   return dump({{"version", our_version},
                {"inputs", record.inputs},
                {"next_attempt", date(record.next_attempt)},
@@ -218,7 +305,10 @@ std::string to_json(const Record& record) {
                {"last_attempt", date(record.last_attempt)},
                {"last_error", text_or_null(record.last_error)},
                {"failures", record.failures},
-               {"retry_after", date(record.not_before)},
+               {"interrupted", record.interrupted},
+               {"servers", servers},
+               {"held", held},
+               {"renewal_info", renewal_info},
                {"cert_dir", record.cert_dir.string()},
                {"deploy", deploy},
                {"served", served}});
@@ -241,6 +331,7 @@ std::optional<Document> read_document(const std::filesystem::path& path) {
 template std::optional<AccountDocument> read_document(const std::filesystem::path&);
 template std::optional<OrderDocument> read_document(const std::filesystem::path&);
 template std::optional<IssuedDocument> read_document(const std::filesystem::path&);
+template std::optional<Spent> read_document<Spent>(const std::filesystem::path&);
 template std::optional<Record> read_document(const std::filesystem::path&);
 
 std::optional<PrivateKey> read_key(const std::filesystem::path& path) {

@@ -42,6 +42,8 @@ std::string to_json(const AccountDocument& document);
 std::string to_json(const OrderDocument& document);
 std::string to_json(const IssuedDocument& document);
 std::string to_json(const Record& record);
+/// limits.json
+std::string to_json(const Spent& spent);
 
 /// One of the above; nothing if there is no file. Fields that are missing or null keep their defaults.
 /// Throws Damaged, and Error (ask_operator) for a file of a newer version.

@@ -229,6 +229,20 @@ std::optional<Secret> GenerationFolder::read(const std::string& name) const {
   return read_file(folder_ / name);
 }
 
+std::string GenerationFolder::stamp(const std::vector<std::string>& names) const {
+  std::string stamp;
+  for (const std::string& name : names) {
+    struct stat status {};
+    if (::stat((folder_ / name).c_str(), &status) != 0) {
+      stamp += "- ";
+      continue;
+    }
+    stamp += std::to_string(status.st_ino) + ":" + std::to_string(status.st_ctim.tv_sec) + "." +
+             std::to_string(status.st_ctim.tv_nsec) + " ";
+  }
+  return stamp;
+}
+
 fs::path GenerationFolder::prepare(const std::vector<File>& files, const Ownership& ownership) {
   make_folder(folder_, folder_mode);
   const std::vector<Number> before = generations_in(folder_);

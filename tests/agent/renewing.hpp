@@ -13,6 +13,10 @@
 
 namespace acme_agent::test {
 
+inline std::shared_ptr<const AcmeServer> server_of(FakeCa& ca, const std::string& name) {
+  return std::make_shared<const AcmeServer>(AcmeServer{ca.directory_url(), name, [&ca] { return ca.connect(); }});
+}
+
 /// A renewer over a real state folder and a CA in memory; no broker runs.
 struct Renewing {
   TempDir folder;
@@ -22,10 +26,12 @@ struct Renewing {
   std::shared_ptr<ShownAnswers> answers = std::make_shared<ShownAnswers>();
   StateFolder state{folder / "state"};
   std::stop_source stop;
-  Renewer renewer{state.accounts(), [this](const std::string& name) { return state.certificate(name); }, clock, log};
+  Renewer renewer{state.accounts(), [this](const std::string& name) { return state.certificate(name); }, TimePoint(),
+                  clock, log};
 
   Renewing() {
     state.create();
+    ca.offer_renewal_info(false);
     ca.on_validate([this](const Identifier&, const std::string& token) { return answers->visit(token); });
   }
 
@@ -33,14 +39,12 @@ struct Renewing {
     Managed one;
     one.name = name;
     one.identifiers = {{Identifier::Type::dns, name}};
-    one.server = ca.directory_url();
-    one.server_name = "the fake";
+    one.servers = {server_of(ca, "the fake")};
     one.key_type = KeyType::ec256;
     one.target.name = name;
     one.target.identifiers = one.identifiers;
     one.target.folder = state.live(name);
     one.solver = answers;
-    one.connect = [this] { return ca.connect(); };
     std::filesystem::create_directories(one.target.folder);
     return one;
   }

@@ -47,7 +47,7 @@ std::string written(const CertificateSettings& certificate) {
     text += std::string(key) + " = " + std::string(value) + "\n";
   };
   for (const Identifier& identifier : certificate.identifiers) line("domain", identifier.value);
-  line("server", certificate.server.directory_url);
+  for (const Server& server : certificate.servers) line("server", server.directory_url);
   if (certificate.ca_bundle) line("ca-bundle", certificate.ca_bundle->string() + "/");
   if (!certificate.email.empty()) line("email", certificate.email);
   line("key-type", to_string(certificate.key_type));
@@ -103,7 +103,8 @@ void check(const Configuration& configuration) {
     for (const Identifier& identifier : certificate.identifiers) {
       expect(parse_identifier(identifier.value) == identifier, "a name reads as itself", identifier.value);
     }
-    expect(certificate.server.directory_url.starts_with("https://"), "a server speaks https");
+    for (const Server& server : certificate.servers)
+      expect(server.directory_url.starts_with("https://"), "a server speaks https");
     expect(certificate.probe_timeout >= 1s && certificate.probe_timeout <= 10min, "a probe has 1 s to 10 min");
     expect((certificate.mode & ~0664U) == 0 && (certificate.mode & 0400U) != 0, "a mode makes sense");
     if (certificate.cert_dir) expect(certificate.cert_dir->is_absolute(), "a folder is a whole path");

@@ -35,13 +35,26 @@ Record full_record() {
   record.last_attempt = parse_rfc3339("2026-11-22T09:00:00Z");
   record.last_error = "the server said \"no\"\n";
   record.failures = 3;
-  record.not_before = parse_rfc3339("2026-11-22T09:30:00Z");
+  record.interrupted = 1;
+  record.servers["https://ca.example/dir"] = {2, parse_rfc3339("2026-11-22T09:20:00Z"),
+                                              parse_rfc3339("2026-11-22T09:30:00Z"),
+                                              parse_rfc3339("2026-11-22T09:40:00Z")};
+  record.held = HeldFacts{"7:1.2",
+                          "rsa2048 mydyn.example",
+                          "https://ca.example/dir",
+                          {*parse_rfc3339("2026-09-22T00:00:00Z"), *parse_rfc3339("2026-12-22T00:00:00Z")},
+                          "cd34",
+                          "aYhba4.AIdl"};
+  record.advice = {"aYhba4.AIdl",
+                   Window{*parse_rfc3339("2026-11-20T00:00:00Z"), *parse_rfc3339("2026-11-21T00:00:00Z")},
+                   "https://ca.example/why", parse_rfc3339("2026-11-22T15:00:00Z"), 1};
   record.deploy.ok = true;
   record.deploy.next_attempt = parse_rfc3339("2027-01-01T00:00:00Z");
   record.deploy.last_error = "nobody listens";
   record.deploy.failures = 1;
   record.deploy.last_look = parse_rfc3339("2026-11-22T08:00:00Z");
   record.deploy.rejected = "ab12";
+  record.deploy.stamp = "8:1.2 0:0:416";
   record.cert_dir = "/srv/certs";
   record.served.push_back(
       {"localhost:8883", "127.0.0.1", true, *parse_rfc3339("2026-11-22T07:00:00Z"), "as it should be"});
@@ -73,7 +86,10 @@ TEST_CASE("a record comes back as it was saved") {
   CHECK(record.last_attempt == parse_rfc3339("2026-11-22T09:00:00Z"));
   CHECK(record.last_error == "the server said \"no\"\n");
   CHECK(record.failures == 3);
-  CHECK(record.not_before == parse_rfc3339("2026-11-22T09:30:00Z"));
+  CHECK(record.interrupted == 1);
+  CHECK(record.servers == full_record().servers);
+  CHECK(record.held == full_record().held);
+  CHECK(record.advice == full_record().advice);
   CHECK(record.deploy.ok);
   CHECK(record.deploy.next_attempt == parse_rfc3339("2027-01-01T00:00:00Z"));
   CHECK(record.deploy.last_error == "nobody listens");
@@ -91,7 +107,8 @@ TEST_CASE("a record comes back as it was saved") {
 }
 
 TEST_CASE("every reason has a word that survives") {
-  for (const Reason reason : {Reason::lifetime, Reason::missing, Reason::changed, Reason::retry, Reason::forced}) {
+  for (const Reason reason :
+       {Reason::ari, Reason::lifetime, Reason::missing, Reason::changed, Reason::retry, Reason::forced}) {
     RecordOnDisk t;
     Record record;
     record.reason = reason;
@@ -148,7 +165,7 @@ TEST_CASE("fields that are missing, null or unknown do no harm") {
   RecordOnDisk t;
   for (const std::string content :
        {R"({})", R"({"version": 1})", R"({"version": null, "failures": null, "deploy": null, "served": null})",
-        R"({"version": 1, "weather": ["fine"], "reason": "ari", "deploy": {"mood": 1}})"}) {
+        R"({"version": 1, "weather": ["fine"], "reason": "whim", "deploy": {"mood": 1}})"}) {
     put(t.file, content);
     const auto [record, damaged] = t.state.load_record();
     CHECK(damaged.empty());
@@ -166,8 +183,9 @@ TEST_CASE("a damaged record starts afresh, says so, and is kept aside") {
   for (const char* field :
        {R"("failures": -1)", R"("failures": "3")", R"("failures": 1e3)", R"("failures": 99999999999)",
         R"("next_attempt": 5)", R"("next_attempt": "tomorrow")", R"("last_attempt": "2026-13-01T00:00:00Z")",
-        R"("inputs": [])", R"("reason": 1)", R"("last_error": {})", R"("retry_after": true)", R"("deploy": [])",
-        R"("deploy": {"ok": 1})", R"("served": {})", R"("served": [1])", R"("served": [{"checked": 1}])"}) {
+        R"("inputs": [])", R"("reason": 1)", R"("last_error": {})", R"("servers": true)", R"("held": {})",
+        R"("renewal_info": [])", R"("deploy": [])", R"("deploy": {"ok": 1})", R"("served": {})", R"("served": [1])",
+        R"("served": [{"checked": 1}])"}) {
     contents.push_back("{" + std::string(field) + "}");
   }
   for (const std::string& content : contents) {

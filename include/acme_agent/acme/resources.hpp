@@ -7,6 +7,7 @@
 
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/identifier.hpp>
+#include <acme_agent/base/window.hpp>
 
 namespace acme_agent {
 
@@ -27,16 +28,21 @@ struct Problem {
   int status = 0;
   std::string instance;          ///< A page for people (RFC 8555 7.3.3); empty if none.
   std::vector<Sub> subproblems;  ///< RFC 8555 6.7.1
+  std::string server;            ///< The host that sent it.
+
+  /// The server takes no orders of this account for these names until somebody has visited a page of it (RFC 8555 has
+  /// no word for that; Let's Encrypt pauses who has failed for a long time).
+  bool paused() const;
 
   /// One sentence: what the server says, with each subproblem and its name, and what to do where that is known.
   std::string sentence() const;
 };
 
 /// A server refused a request. Its remedy follows from the type of the problem, its not_before from Retry-After (of a
-/// rate limit, also from its text).
+/// rate limit, also from its text); of an account that is paused, it is a day ahead of `now` at least.
 class ProblemError final : public Error {
  public:
-  ProblemError(Problem problem, std::optional<TimePoint> retry_after);
+  ProblemError(Problem problem, std::optional<TimePoint> retry_after, TimePoint now);
 
   const Problem& problem() const { return problem_; }
 
@@ -50,8 +56,16 @@ struct Directory {
   std::string new_nonce;
   std::string new_account;
   std::string new_order;
+  std::string renewal_info;      ///< RFC 9773 4; empty if the server gives no such advice.
   std::string terms_of_service;  ///< For people: any kind of URL; empty if none.
   bool external_account_required = false;
+  std::optional<TimePoint> date;  ///< What the server's clock said when it answered.
+};
+
+/// RFC 9773 4.2
+struct RenewalInfo {
+  Window suggested;
+  std::string explanation_url;  ///< Why, for people; empty if none.
 };
 
 /// RFC 8555 7.1.5, 8. A challenge without a token is not to be used: it has none, or one that no file name or URL may

@@ -14,6 +14,11 @@
 
 namespace acme_agent {
 
+/// RFC 8555 7.1.1. Throws Error if there is no ACME server at that URL: ask_operator if there is nothing, retry if what
+/// is there is no directory.
+Directory fetch_directory(Transport& transport, const Clock& clock, const std::string& url,
+                          const std::stop_token& stop);
+
 /// RFC 8555 spoken for one account on one server: one method for each request, no waiting and no policy. The directory
 /// is fetched with the first request; nonces come from every response; a badNonce is answered with the nonce of the
 /// error, again and again for 30 s at most (RFC 8555 6.5). For one thread at a time.
@@ -26,16 +31,20 @@ class Session {
   /// `account_url` is empty until new_account().
   Session(Transport& transport, const Clock& clock, std::string directory_url, PrivateKey account_key,
           std::string account_url);
+  /// The same where the directory is known already.
+  Session(Transport& transport, const Clock& clock, Directory directory, PrivateKey account_key,
+          std::string account_url);
 
-  /// Throws Error (ask_operator) if there is no ACME server at that URL.
+  /// As fetch_directory(), once.
   const Directory& directory(const std::stop_token& stop);
 
   /// Makes the account, or finds the one that this key has, agreeing to the terms of service. Returns its URL, which
   /// the other methods use from now on. `contact` is a mail address or empty (RFC 8555 7.3).
   std::string new_account(const std::string& contact, const std::stop_token& stop);
 
-  /// Throws Error (retry) if the order that comes back is for other names.
-  Order new_order(const std::vector<Identifier>& identifiers, const std::stop_token& stop);
+  /// `replaces` is the renewal_info_id() of the certificate that the new one is for, or empty (RFC 9773 5); only for a
+  /// server whose directory has a `renewal_info`. Throws Error (retry) if the order that comes back is for other names.
+  Order new_order(const std::vector<Identifier>& identifiers, const std::string& replaces, const std::stop_token& stop);
   Polled<Order> order(const std::string& url, const std::stop_token& stop);
   Authorization authorization(const std::string& url, const std::stop_token& stop);
 

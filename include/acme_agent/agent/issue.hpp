@@ -5,6 +5,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <acme_agent/acme/session.hpp>
@@ -17,6 +18,7 @@ namespace acme_agent {
 struct IssueRequest {
   std::vector<Identifier> identifiers;
   std::string pending_order;  ///< URL of an order of an earlier run to go on with; empty: none.
+  std::string replaces = {};  ///< renewal_info_id() of the certificate before; empty: none, or not to be told.
 
   /// Called before finalize with the order's URL: gives the key to certify after storing both for the next run. With
   /// `refused` the server did not want the key that was given before.
@@ -26,9 +28,23 @@ struct IssueRequest {
   std::function<void(std::string_view step)> progress;
 };
 
+/// The server could not validate some of the names.
+class ValidationError final : public Error {
+ public:
+  ValidationError(std::string message, std::vector<Identifier> names)
+      : Error(Remedy::retry, std::move(message)), names_(std::move(names)) {}
+
+  const std::vector<Identifier>& names() const { return names_; }
+
+ private:
+  std::vector<Identifier> names_;
+};
+
 /// Takes one order from newOrder to download (RFC 8555 7.4); what comes back is not checked yet. `solver` answers the
 /// challenges of its type; its answers are down again before the order is finalized. Validation and issuance may take
-/// 5 minutes each. A pending order that the server no longer knows, or that failed, is replaced by a new one.
+/// 5 minutes each. A pending order that the server no longer knows, or that failed, is replaced by a new one. A server
+/// that does not take `replaces`, for whatever reason, is asked once more without it (RFC 9773 5). Throws
+/// ValidationError, and what Session throws.
 CertifiedKey issue(Session& session, Solver& solver, Clock& clock, const IssueRequest& request,
                    const std::stop_token& stop);
 

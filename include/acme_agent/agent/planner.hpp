@@ -1,28 +1,81 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
+#include <acme_agent/agent/managed.hpp>
 #include <acme_agent/base/clock.hpp>
+#include <acme_agent/base/window.hpp>
 #include <acme_agent/crypto/certificate.hpp>
+#include <acme_agent/store/state.hpp>
 
 namespace acme_agent {
 
-/// When a certificate is to be renewed: with a third of its lifetime left, or half if it lives less than ten days.
-/// `spread` from 0 to 1 makes it up to 2 % of the lifetime earlier, so that certificates of one age do not ask at once.
+// When and why something is to be done. All of it is pure: no clock, no files, nothing drawn that is not drawn alike
+// the next time.
+
+/// When a certificate is to be renewed if nobody advises: with a third of its lifetime left, or half if it lives less
+/// than ten days. `spread` from 0 to 1 makes it up to 2 % of the lifetime earlier, so that certificates of one age do
+/// not ask at once. In whole seconds.
 TimePoint plan_renewal(const Validity& validity, double spread);
 
-/// From 0 to 1, always the same for the same name.
-double spread_of(std::string_view name);
+/// From 0 to 1, always the same for the same text, and uniform over texts.
+double spread_of(std::string_view text);
 
-/// How long to wait after the `failures`th failure in a row (1 is the first): 1, 10, 100 minutes, then 24 hours, the
-/// ladder of Let's Encrypt's integration guide. Where `validity` is known no step is longer than a tenth of the
-/// lifetime, and before expiry none is longer than half of what is left (but at least 10 minutes or a hundredth of the
-/// lifetime).
-Duration wait_after_failure(int failures, const std::optional<Validity>& validity, TimePoint now);
+/// The moment in the suggested window for this certificate (RFC 9773 4.2): uniform over certificates, the same for the
+/// same window however often it is asked for. In whole seconds.
+TimePoint choose_moment(const Window& suggested, std::string_view renewal_info_id);
+
+/// The last moment to begin a renewal, whatever a server suggests: a tenth of the lifetime before the end.
+TimePoint latest_renewal(const Validity& validity);
+
+/// Little is left: more than half of the time that was meant for renewing is over, or there is nothing to serve.
+bool is_urgent(const std::optional<Validity>& validity, TimePoint now);
+
+/// How long to wait after a failure, by the step of the ladder: 1, 10, 100 minutes, then 24 hours, as Let's Encrypt's
+/// integration guide has it. Where `validity` is known no step is longer than a tenth of the lifetime, and before
+/// expiry none is longer than half of what is left (but at least 10 minutes or a hundredth of the lifetime).
+Duration wait_after_failure(int step, const std::optional<Validity>& validity, TimePoint now);
+constexpr int last_step = 4;
+
+/// How long until the server is asked for its advice again after it could not be had (RFC 9773 4.3): a temporary
+/// failure 1 minute and four times as long each time, 6 hours at most; any other 6 hours.
+Duration wait_for_advice(int failures, bool temporary);
 
 /// How long until a deployment is looked at again: while the broker is away 1 s doubling to 8 s, so that it is served
 /// within 10 s once it is there; where an operator is needed 10 s doubling to 10 minutes.
 Duration wait_after_deployment(int failures, bool operator_needed);
+
+/// When, why and from which server the next certificate is to be ordered, if no order is under way (that one is due at
+/// once).
+struct Due {
+  TimePoint when;
+  Reason reason = Reason::missing;
+  const AcmeServer* server = nullptr;
+};
+
+/// The first server is asked, and the next one once that has failed three times, or once where it is urgent; when all
+/// have failed, the one that may be asked first. Dates in the record that lie further ahead than any of ours were
+/// written by a clock that was wrong, and do not count.
+Due next_order(const Managed& managed, const Record& record, TimePoint now);
+
+/// What the failures in a record were for: servers, kind of key and names. Others start afresh.
+std::string inputs_of(const Managed& managed);
+
+/// Held, of the names, a server and the kind of key that are wanted now.
+bool as_wanted(const Managed& managed, const HeldFacts& held);
+
+/// How we stand with this server.
+Standing standing_with(const AcmeServer& server, const Record& record);
+
+/// Why this machine's clock cannot be right, in a clause; nothing if nothing speaks against it. `built`: when the
+/// program was; `last_known`: the latest moment that it has seen; `held`: when the held certificate begins.
+std::optional<std::string> why_clock_is_wrong(TimePoint now, TimePoint built,
+                                              const std::optional<TimePoint>& last_known,
+                                              const std::optional<TimePoint>& held);
+
+/// The same by the clock of a server: up to an hour behind it and a day ahead of it do no harm.
+std::optional<std::string> why_clock_is_wrong(TimePoint now, TimePoint server);
 
 }  // namespace acme_agent

@@ -1,39 +1,21 @@
 #pragma once
 
 #include <functional>
-#include <map>
-#include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 
 #include <acme_agent/acme/session.hpp>
 #include <acme_agent/agent/agenda.hpp>
+#include <acme_agent/agent/managed.hpp>
+#include <acme_agent/agent/rate_limits.hpp>
 #include <acme_agent/base/clock.hpp>
-#include <acme_agent/base/key_type.hpp>
 #include <acme_agent/base/log.hpp>
-#include <acme_agent/broker/deployer.hpp>
-#include <acme_agent/challenge/solver.hpp>
-#include <acme_agent/net/transport.hpp>
 #include <acme_agent/store/state.hpp>
 
 namespace acme_agent {
-
-/// One certificate to look after, with everything that takes; immutable.
-struct Managed {
-  std::string name;
-  std::vector<Identifier> identifiers;
-  std::string server;       ///< Directory URL.
-  std::string server_name;  ///< For people.
-  std::string email;        ///< Empty: none.
-  KeyType key_type = KeyType::rsa2048;
-  bool reuse_key = true;
-  bool placeholder = true;
-  DeploymentTarget target;
-  std::shared_ptr<Solver> solver;
-  std::function<std::unique_ptr<Transport>()> connect;  ///< A new client for this server.
-};
 
 /// The state after a renewal was tried or found unnecessary.
 struct Outcome {
@@ -51,7 +33,9 @@ struct Outcome {
 /// crash; one object serves every thread, for different certificates. Never throws but Stopped.
 class Renewer {
  public:
-  Renewer(Accounts accounts, std::function<CertificateState(const std::string& name)> state, Clock& clock, Log& log);
+  /// Nothing is ordered by a clock that is earlier than `built`, unless a server's clock says the same.
+  Renewer(Accounts accounts, std::function<CertificateState(const std::string& name)> state, TimePoint built,
+          Clock& clock, Log& log);
 
   /// `servable` is called, perhaps from another thread, when the broker's folder holds a pair that a broker can start
   /// with, or when it is clear that this run will not bring one. Empty: nobody waits for that.
@@ -61,30 +45,33 @@ class Renewer {
  private:
   struct Attempt;
 
-  Held obtain(const Managed& managed, const CertificateState& state, const std::optional<Held>& held,
-              const std::optional<Pending>& pending, const std::function<void()>& servable,
-              const std::stop_token& stop) const;
-  PrivateKey choose_key(const Managed& managed, const CertificateState& state, const std::optional<Held>& held,
-                        const std::optional<Pending>& pending) const;
-  Account account_for(const Managed& managed) const;
-  void register_account(const Managed& managed, Session& session, const Account& account,
-                        const std::stop_token& stop) const;
+  /// What a server has confirmed of our clock, shared by all certificates.
+  struct ClockCheck {
+    std::optional<Duration> asked;  ///< When, by uptime.
+    Duration started{};             ///< What our clock said minus uptime: it changes when the clock is set.
+    bool confirmed = false;
+    std::string refuted = {};  ///< Why a server's clock says that ours is wrong; empty: none does.
+  };
+
+  Account account_for(const Managed& managed, const AcmeServer& server) const;
+  std::string register_account(const Managed& managed, const AcmeServer& server, Session& session,
+                               const Account& account, const std::stop_token& stop) const;
+  bool clock_is_confirmed(const AcmeServer& server, const std::stop_token& stop) const;
+  void refute_clock(const std::string& name, const std::string& why) const;
+  std::optional<std::string> why_clock_was_refuted() const;
+  void doubt_clock(const std::string& name, const std::string& why) const;
+  void trust_clock(const std::string& name) const;
 
   const Accounts accounts_;
   const std::function<CertificateState(const std::string&)> state_;
+  const TimePoint built_;
   Clock& clock_;
   Log& log_;
+  mutable RateLimits limits_;
   mutable std::mutex accounts_mutex_;
+  mutable std::mutex clock_mutex_;
+  mutable ClockCheck clock_check_;
+  mutable std::set<std::string> doubted_by_;  ///< Certificates.
 };
-
-/// Why and when the next certificate is to be ordered, if no order is under way (that one is due at once); pure.
-struct Due {
-  TimePoint when;
-  Reason reason = Reason::missing;
-};
-Due next_order(const Managed& managed, const std::optional<Held>& held, const Record& record, TimePoint now);
-
-/// What the failures in a record were for.
-std::string inputs_of(const Managed& managed);
 
 }  // namespace acme_agent

@@ -14,8 +14,12 @@ std::string format_rfc3339(TimePoint time);
 /// Reads RFC 3339 with any offset and fraction (kept to the millisecond); nothing if `text` is not such a date.
 std::optional<TimePoint> parse_rfc3339(std::string_view text);
 
-/// Reads the value of a Retry-After header (RFC 9110 10.2.3): seconds from `now`, or an HTTP date in any of the three
-/// forms of RFC 9110 5.6.7. Nothing if it is neither. Absurdly large counts of seconds end at `now` + 10 years.
+/// Reads an HTTP date in any of the three forms of RFC 9110 5.6.7; `now` tells the century of the oldest. Nothing if
+/// `text` is none.
+std::optional<TimePoint> parse_http_date(std::string_view text, TimePoint now);
+
+/// Reads the value of a Retry-After header (RFC 9110 10.2.3): seconds from `now`, or an HTTP date. Nothing if it is
+/// neither. Absurdly large counts of seconds end at `now` + 10 years.
 std::optional<TimePoint> parse_retry_after(std::string_view text, TimePoint now);
 
 /// "3 days", "90 minutes", "12 seconds": the two largest units at most, for people.

@@ -38,6 +38,10 @@ class Certificate {
   std::vector<Identifier> identifiers() const;
   /// Lower-case hexadecimal, two digits for each octet.
   std::string serial() const;
+  /// The content octets of the serial number's DER, with the zero in front of a high bit (X.690 8.3).
+  std::string serial_octets() const;
+  /// keyIdentifier of the extension authorityKeyIdentifier (RFC 5280 4.2.1.1): octets; empty if there is none.
+  std::string authority_key_id() const;
   std::string fingerprint_sha256() const;
   /// Common name of the subject and of the issuer; the whole name in one line where there is none.
   std::string subject() const;

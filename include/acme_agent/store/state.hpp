@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 
 #include <acme_agent/base/clock.hpp>
 #include <acme_agent/base/identifier.hpp>
+#include <acme_agent/base/window.hpp>
 #include <acme_agent/crypto/certificate.hpp>
 #include <acme_agent/crypto/private_key.hpp>
 
@@ -20,6 +22,10 @@ struct Account {
   std::string url;
   std::string contact;
 };
+
+/// What has been taken of a server's rate limits, as buckets of tokens: the moment when each will be full again. A
+/// bucket that is not named is full.
+using Spent = std::map<std::string, TimePoint>;
 
 /// What STATE/accounts keeps: one folder for each directory URL, the key written before the server hears of it.
 class Accounts {
@@ -33,6 +39,11 @@ class Accounts {
   /// Writes key and account; what was there is replaced file by file, each by one rename, the key first. With the URL
   /// of the account, they survive a power cut.
   void save(const std::string& directory_url, const Account& account) const;
+
+  /// What this account has taken of the limits of its server; damaged, it is nothing.
+  Spent load_spent(const std::string& directory_url) const;
+  /// A power cut may cost it.
+  void save_spent(const std::string& directory_url, const Spent& spent) const;
 
   /// Throws Error (ask_operator) if the file of this account was written by a newer version.
   void refuse_newer(const std::string& directory_url) const;
@@ -61,7 +72,7 @@ struct Pending {
   std::vector<Identifier> identifiers;
 };
 
-enum class Reason { lifetime, missing, changed, retry, forced };
+enum class Reason { ari, lifetime, missing, changed, retry, forced };
 std::string_view to_string(Reason reason);
 
 /// What one endpoint served when it was looked at last.
@@ -71,6 +82,41 @@ struct Served {
   bool ok = false;
   TimePoint checked;
   std::string detail;
+
+  bool operator==(const Served&) const = default;
+};
+
+/// What is asked again and again of the held pair, so that it need not be parsed each time.
+struct HeldFacts {
+  std::string stamp;   ///< CertificateState::held_stamp() of the pair that they are of.
+  std::string what;    ///< Kind of key and names, as in Record::inputs.
+  std::string server;  ///< Directory URL.
+  Validity validity;
+  std::string fingerprint;      ///< SHA-256 of the leaf.
+  std::string renewal_info_id;  ///< RFC 9773 4.1; empty: it has none.
+
+  bool operator==(const HeldFacts&) const = default;
+};
+
+/// How we stand with one server since the last certificate.
+struct Standing {
+  int step = 0;                           ///< Of the ladder of waits; 0: it has not failed.
+  std::optional<TimePoint> next_attempt;  ///< What the ladder says.
+  std::optional<TimePoint> not_before;    ///< What the server said.
+  std::optional<TimePoint> turn;          ///< When its rate limits have room for our order.
+
+  bool operator==(const Standing&) const = default;
+};
+
+/// When the server of the held certificate would have it renewed (RFC 9773).
+struct RenewalAdvice {
+  std::string id;                ///< Of the certificate that it is about.
+  std::optional<Window> window;  ///< Nothing: the server gives none, or none that makes sense.
+  std::string explanation_url;   ///< The one that was shown.
+  std::optional<TimePoint> next_check;
+  int failures = 0;
+
+  bool operator==(const RenewalAdvice&) const = default;
 };
 
 /// record.json: what happened last, what comes next, how often it failed. Everything in it can be lost without harm.
@@ -82,6 +128,9 @@ struct Record {
     int failures = 0;
     std::optional<TimePoint> last_look;
     std::string rejected;  ///< SHA-256 fingerprint of a leaf that had to be rolled back; empty: none.
+    std::string stamp;     ///< Deployer::stamp() when all was well; empty: it was not.
+
+    bool operator==(const Deploy&) const = default;
   };
 
   std::string inputs;  ///< Names, key type and server that the failures below were for: other inputs start afresh.
@@ -90,10 +139,15 @@ struct Record {
   std::optional<TimePoint> last_attempt;
   std::string last_error;  ///< Empty if there is none.
   int failures = 0;
-  std::optional<TimePoint> not_before;  ///< The server asked not to be asked before.
-  std::filesystem::path cert_dir;       ///< Where it is deployed to.
+  int interrupted = 0;  ///< Attempts in a row that began and of which nothing else is known: a crash, or a stop.
+  std::map<std::string, Standing> servers;  ///< By directory URL; those without an entry have not failed.
+  std::optional<HeldFacts> held;
+  RenewalAdvice advice;
+  std::filesystem::path cert_dir;  ///< Where it is deployed to.
   Deploy deploy;
   std::vector<Served> served;
+
+  bool operator==(const Record&) const = default;
 };
 
 /// STATE/certificates/<name>: the held pair, the record and the order under way of one certificate.
@@ -105,6 +159,8 @@ class CertificateState {
 
   /// Nothing if there is none, or what is there is no matching pair (a crash cannot cause that; a hand can).
   std::optional<Held> held() const;
+  /// Another text whenever the files of the held pair are other ones; cheap.
+  std::string held_stamp() const;
   /// Makes a checked pair the held one, by one rename. A full disk leaves the old one as it was.
   void hold(const Held& held) const;
 

@@ -33,6 +33,9 @@ class GenerationFolder {
   /// Content of a name in the current generation, or of the regular file of that name; nothing if there is neither.
   std::optional<Secret> read(const std::string& name) const;
 
+  /// Another text whenever one of these files was replaced, written or given another owner or mode.
+  std::string stamp(const std::vector<std::string>& names) const;
+
   /// Writes a new generation, syncs it, and does not switch yet. Everybody may pass its folder: the files guard
   /// themselves. Returns its path for activate(). Leftovers of a crash are removed first, and all but the
   /// current generation and the one before it.

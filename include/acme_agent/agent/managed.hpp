@@ -1,0 +1,45 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <acme_agent/base/identifier.hpp>
+#include <acme_agent/base/key_type.hpp>
+#include <acme_agent/broker/deployer.hpp>
+#include <acme_agent/challenge/solver.hpp>
+#include <acme_agent/net/transport.hpp>
+
+namespace acme_agent {
+
+/// An ACME server that certificates may come from; immutable, shared by all that name it.
+struct AcmeServer {
+  std::string url;                                      ///< Of its directory.
+  std::string name;                                     ///< For people.
+  std::function<std::unique_ptr<Transport>()> connect;  ///< A new client for it.
+};
+
+/// One certificate to look after, with everything that takes; immutable.
+struct Managed {
+  std::string name;
+  std::vector<Identifier> identifiers;
+  std::vector<std::shared_ptr<const AcmeServer>> servers;  ///< In the order of preference; at least one.
+  std::string email;                                       ///< Empty: none.
+  KeyType key_type = KeyType::rsa2048;
+  bool reuse_key = true;
+  bool placeholder = true;
+  DeploymentTarget target;
+  std::shared_ptr<Solver> solver;
+
+  /// The server with this directory URL; null if it is none of ours.
+  const AcmeServer* server_at(const std::string& url) const;
+
+  /// The same, with the very same servers, reloaders and solver.
+  bool operator==(const Managed&) const = default;
+};
+
+/// Kind of key and names, in one line that is the same for the same ones.
+std::string what_of(KeyType key_type, std::vector<Identifier> identifiers);
+
+}  // namespace acme_agent

@@ -1,0 +1,242 @@
+#include "attempt.hpp"
+
+#include <algorithm>
+
+#include <acme_agent/acme/renewal_info.hpp>
+#include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/text.hpp>
+
+namespace acme_agent {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration look_every = 24h;
+constexpr Duration look_at_clock_every = 1min;
+constexpr int repeated_failures_worth_a_write = 8;  // then a broker that stays away costs the SD card nothing
+
+HeldFacts facts_of(const Held& held, std::string stamp) {
+  const Certificate& leaf = held.pair.chain.leaf();
+  return {.stamp = std::move(stamp),
+          .what = what_of(held.pair.key.type(), leaf.identifiers()),
+          .server = held.server,
+          .validity = leaf.validity(),
+          .fingerprint = leaf.fingerprint_sha256(),
+          .renewal_info_id = renewal_info_id(leaf)};
+}
+
+/// A date in the future was written by a clock that was wrong.
+void forget_if_after(std::optional<TimePoint>& date, TimePoint now) {
+  if (date && *date > now) date.reset();
+}
+
+}  // namespace
+
+void Renewer::Attempt::load() {
+  CertificateState::Loaded loaded = state.load_record();
+  if (!loaded.damaged.empty()) warn(loaded.damaged);
+  stored = std::move(loaded.record);
+  record = stored;
+  record.cert_dir = managed.target.folder;
+  if (!record.held || record.held->stamp != state.held_stamp()) {
+    const std::string known = record.held ? record.held->fingerprint : "";
+    held = state.held();
+    take_facts();
+    if (record.held && record.held->fingerprint != known) forget_failures();  // issued by a run that could not note it
+  }
+  load_pending();
+  if (record.inputs == inputs_of(managed)) return;
+  record.last_attempt.reset();
+  record.inputs = inputs_of(managed);
+  record.failures = 0;
+  record.interrupted = 0;
+  record.last_error.clear();
+  record.next_attempt.reset();
+  record.servers.clear();
+}
+
+void Renewer::Attempt::forget_failures() {
+  record.failures = 0;
+  record.interrupted = 0;
+  record.last_error.clear();
+  record.servers.clear();
+  record.deploy = {};
+}
+
+void Renewer::Attempt::take_facts() {
+  record.held.reset();
+  if (held) record.held = facts_of(*held, state.held_stamp());
+}
+
+void Renewer::Attempt::load_held() {
+  if (!held && record.held) held = state.held();
+  if (!held) record.held.reset();  // the files were taken away meanwhile
+}
+
+/// The key that is chosen and the order under way, if it is still the one that is wanted.
+void Renewer::Attempt::load_pending() {
+  pending = state.pending();
+  if (!pending || pending->order_url.empty()) return;
+  load_held();
+  if (held && pending->order_url == held->order_url) {  // done with before a crash
+    state.clear_pending();
+    pending.reset();
+  } else if (managed.server_at(pending->server) == nullptr || pending->key.type() != managed.key_type ||
+             !same_names(pending->identifiers, managed.identifiers)) {
+    pending->order_url.clear();
+  }
+}
+
+std::optional<Validity> Renewer::Attempt::validity() const {
+  if (!record.held) return std::nullopt;
+  return record.held->validity;
+}
+
+bool Renewer::Attempt::pair_lies() const {
+  if (!record.deploy.stamp.empty() && record.deploy.stamp == Deployer::stamp(managed.target)) return true;
+  try {
+    return Deployer::deployed(managed.target).has_value();
+  } catch (const Error&) {  // the deployment says the same, where it counts
+    return false;
+  }
+}
+
+void Renewer::Attempt::doubt_clock() {
+  std::optional<TimePoint> last_known = record.last_attempt;
+  if (record.deploy.last_look && (!last_known || *last_known < *record.deploy.last_look))
+    last_known = record.deploy.last_look;
+  const std::optional<TimePoint> begins = record.held ? std::optional(record.held->validity.not_before) : std::nullopt;
+  std::optional<std::string> why = why_clock_is_wrong(now(), renewer.built_, last_known, begins);
+  if (!why) why = renewer.why_clock_was_refuted();
+  if (!why) return renewer.trust_clock(managed.name);
+  if (renewer.clock_is_confirmed(*managed.servers.front(), stop)) {
+    forget_if_after(record.last_attempt, now());
+    forget_if_after(record.deploy.last_look, now());
+    return renewer.trust_clock(managed.name);
+  }
+  doubt = *why + advice_on_clock;
+  renewer.doubt_clock(managed.name, *why);
+}
+
+void Renewer::Attempt::place_what_there_is() {
+  if (pair_lies()) return;
+  if (record.held)
+    deploy_if_due();
+  else
+    choose_key_and_placeholder();
+}
+
+void Renewer::Attempt::deploy_if_due() {
+  if (!record.held) return;
+  Record::Deploy& deploy = record.deploy;
+  const bool retry = deploy.next_attempt && *deploy.next_attempt <= now();
+  const bool daily = !deploy.last_look || *deploy.last_look + look_every <= now() || *deploy.last_look > now();
+  const bool full = issued || wish.look || wish.now || daily;
+  if (!full && !retry) return;
+  // What broke the handshakes would break them again: once a day is often enough, or when somebody asks for it.
+  if (deploy.rejected == record.held->fingerprint && !wish.now && !daily) return;
+  // Clients would refuse what is not valid yet; where nothing else lies, the broker can at least start.
+  if (record.held->validity.not_before > now() && pair_lies()) {
+    deploy.next_attempt = record.held->validity.not_before;
+    return;
+  }
+  const bool nobody_to_ask = managed.target.probes.empty() && managed.target.reloaders.empty();
+  if (nobody_to_ask && !issued && !daily && !wish.now && deploy.ok && !deploy.stamp.empty() &&
+      deploy.stamp == Deployer::stamp(managed.target))
+    return;
+
+  load_held();
+  if (!held) return;
+  looked = true;
+  looked_fully = full;
+  const Effort effort = wish.force && issued ? Effort::force : full ? Effort::full : Effort::look;
+  const Deployment done = Deployer(renewer.clock_, renewer.log_).deploy(managed.target, held->pair, effort, stop);
+  deploy.last_look = now();
+  deploy.ok = done.state == Deployment::State::done;
+  deploy.stamp = deploy.ok ? Deployer::stamp(managed.target) : "";
+  deploy.last_error = done.detail;
+  deploy.failures = deploy.ok ? 0 : deploy.failures + 1;
+  deploy.next_attempt.reset();
+  if (!deploy.ok)
+    deploy.next_attempt = now() + wait_after_deployment(deploy.failures, done.state != Deployment::State::waiting);
+  deploy.rejected.clear();
+  if (done.rolled_back) {
+    deploy.rejected = record.held->fingerprint;
+    deploy.next_attempt = now() + look_every;
+  }
+  record.served.clear();
+  for (const Seen& seen : done.seen)
+    if (seen.ok || !deploy.ok)
+      record.served.push_back({seen.endpoint, seen.address, seen.ok, *deploy.last_look, seen.detail});
+}
+
+Outcome Renewer::Attempt::outcome() {
+  Outcome outcome;
+  outcome.issued = issued;
+  outcome.served = record.held && record.deploy.ok;
+  outcome.proven = outcome.served && !record.served.empty();
+  outcome.problem = !record.last_error.empty() ? record.last_error : record.deploy.last_error;
+  if (!doubt.empty()) {
+    outcome.problem = doubt;
+    outcome.next = now() + look_at_clock_every;
+    return outcome;
+  }
+  const Due due = due_now();
+  outcome.good = usable() && as_wanted(managed, *record.held) && record.failures == 0 && due.when > now();
+  if (outcome.problem.empty() && record.held && record.held->validity.not_before > now())
+    outcome.problem = "the certificate held is not valid before " + format_rfc3339(record.held->validity.not_before) +
+                      " by this machine's clock: is the clock right?";
+  if (outcome.problem.empty() && !outcome.good && due.when > now())
+    outcome.problem = "waiting for its turn at " + due.server->name + " until " + format_rfc3339(due.when);
+  record.next_attempt = due.when;
+  record.reason = due.reason;
+  outcome.next = std::max(due.when, now());
+  if (!record.held) return outcome;
+  outcome.next = std::min(outcome.next, record.deploy.next_attempt.value_or(
+                                            std::max(record.deploy.last_look.value_or(now()) + look_every, now())));
+  if (record.advice.next_check && record.advice.id == record.held->renewal_info_id && usable())
+    outcome.next = std::min(outcome.next, *record.advice.next_check);
+  return outcome;
+}
+
+void Renewer::Attempt::save() {
+  const bool nothing_new = !ordered && !looked_fully && record.deploy.failures > repeated_failures_worth_a_write &&
+                           record.deploy.last_error == stored.deploy.last_error;
+  if (!nothing_new && record != stored) state.save_record(record);
+}
+
+void Renewer::Attempt::tell(const Outcome& outcome) const {
+  if (!doubt.empty()) return;  // told once for all certificates
+  const bool asked = wish.look || wish.now;
+  const TimePoint next = due_now().when;
+  if (record.failures > 0 && (ordered || asked))
+    renewer.log_.error(record.last_error + "; next try at " + format_rfc3339(next) + held_until(), managed.name);
+  else if (asked && record.deploy.ok && !outcome.problem.empty())
+    warn(outcome.problem);
+  else if (wish.now && !ordered)
+    info("not due before " + format_rfc3339(next) + "; --force renews all the same");
+  if (!looked) return;
+  const std::string& error_before = stored.deploy.last_error;
+  if (!record.deploy.ok && (asked || issued || record.deploy.last_error != error_before)) {
+    const bool asks = record.deploy.last_error.ends_with('?');
+    warn(record.deploy.last_error + (asks ? " Looking" : "; looking") + " again at " +
+         format_rfc3339(*record.deploy.next_attempt));
+  }
+  if (outcome.served && (asked || issued || !error_before.empty()))
+    info("in place in " + managed.target.folder + served());
+}
+
+std::string Renewer::Attempt::held_until() const {
+  if (!record.held) return "";
+  const TimePoint end = record.held->validity.not_after;
+  return "; the certificate held " + std::string(end < now() ? "ended" : "ends") + " at " + format_rfc3339(end);
+}
+
+std::string Renewer::Attempt::served() const {
+  std::vector<std::string> endpoints;
+  for (const Served& seen : record.served) endpoints.push_back(seen.endpoint + " (" + seen.address + ")");
+  return endpoints.empty() ? "; no broker was looked at" : " and served by " + join(endpoints);
+}
+
+}  // namespace acme_agent

@@ -1,0 +1,89 @@
+#pragma once
+
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include <acme_agent/acme/resources.hpp>
+#include <acme_agent/agent/issue.hpp>
+#include <acme_agent/agent/planner.hpp>
+#include <acme_agent/agent/renewer.hpp>
+
+namespace acme_agent {
+
+constexpr const char* advice_on_clock =
+    "; nothing is ordered until that is mended: set the clock, or let it be set over the network (timedatectl set-ntp "
+    "true)";
+
+/// One call of renew(): what is known of the certificate, and what has become of it.
+struct Renewer::Attempt {
+  const Renewer& renewer;
+  const Managed& managed;
+  const Wish& wish;
+  const std::stop_token& stop;
+  const CertificateState state = renewer.state_(managed.name);
+  Record record{};
+  Record stored{};             ///< As it is on disk.
+  std::optional<Held> held{};  ///< Read when it is needed; record.held tells whether there is one.
+  std::optional<Pending> pending{};
+  std::optional<Directory> directory{};  ///< Of the server that was asked last, with the connection to it.
+  const AcmeServer* connected_to = nullptr;
+  std::unique_ptr<Transport> transport{};
+  std::string doubt{};  ///< Why the clock cannot be right; empty: it may be.
+  bool ordered = false;
+  bool issued = false;
+  bool looked = false;
+  bool looked_fully = false;
+
+  TimePoint now() const { return renewer.clock_.now(); }
+  void warn(const std::string& message) const { renewer.log_.warning(message, managed.name); }
+  void info(const std::string& message) const { renewer.log_.info(message, managed.name); }
+
+  /// Reads what is known.
+  void load();
+  /// A pair lies in the broker's folder, whatever it is worth.
+  bool pair_lies() const;
+  /// Sees to it that nothing is done by a clock that cannot be right.
+  void doubt_clock();
+  /// Where no pair lies and the clock is in doubt: a broker can start all the same.
+  void place_what_there_is();
+  /// Asks the server when it would have the certificate renewed, if that is due (RFC 9773 4.3).
+  void ask_for_advice();
+  /// Orders a certificate if one is due or wished for, from one server after the other.
+  void order_while_due(const std::function<void()>& servable);
+  /// Deploys what is held and looks at what is served, if that is due.
+  void deploy_if_due();
+  Outcome outcome();
+  void save();
+  /// What is new since the last run, a line each; everything if somebody asks.
+  void tell(const Outcome& outcome) const;
+
+ private:
+  void load_held();
+  void take_facts();
+  void forget_failures();
+  void load_pending();
+  bool usable() const { return record.held && record.held->validity.contains(now()); }
+  std::optional<Validity> validity() const;
+  Transport& connect(const AcmeServer& server);
+  const Directory& directory_of(const AcmeServer& server);
+
+  bool is_under_way(const AcmeServer& server) const;
+  Due due_now() const;
+  bool order_if_due(const std::function<void()>& servable);
+  void note_failure(const AcmeServer& server, const Error& error);
+  void take_advice(const AcmeServer& server);
+  PrivateKey choose_key() const;
+  PrivateKey choose_key_and_placeholder() const;
+  bool its_turn(const AcmeServer& server);
+  void obtain(const AcmeServer& server, const std::shared_future<PrivateKey>& chosen);
+  CertifiedKey issue_with_account(const AcmeServer& server, const IssueRequest& request);
+
+  std::string held_until() const;
+  std::string served() const;
+};
+
+}  // namespace acme_agent

@@ -1,0 +1,291 @@
+// Of one renewal, what has to do with the server.
+
+#include <algorithm>
+#include <future>
+#include <utility>
+
+#include <acme_agent/acme/renewal_info.hpp>
+#include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/text.hpp>
+
+#include "attempt.hpp"
+
+namespace acme_agent {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration longest_asked_wait = 7 * 24h;  // no limit of a real server lasts longer: what does is a mistake
+constexpr Duration wait_for_a_mistake = 24h;
+constexpr Duration shortest_asked_wait = 1min;
+constexpr int believed_waits = 2;
+constexpr std::size_t longest_error = 4000;  // bytes of a server's explanations
+constexpr Duration check_advice_every = 6h;  // where the server does not say
+constexpr Duration shortest_check = 1min;
+constexpr Duration longest_check = 24h;
+
+/// The server's and our clock do not agree: nothing is ordered, and nobody is to blame but the clock.
+class ClockIsWrong final : public Error {
+ public:
+  explicit ClockIsWrong(const std::string& why) : Error(Remedy::retry, why) {}
+};
+
+bool is_temporary(const Error& error) {
+  const auto* refused = dynamic_cast<const ProblemError*>(&error);
+  if (refused == nullptr) return error.remedy() == Remedy::retry;
+  const int status = refused->problem().status;
+  return status >= 500 || status == 429 || status == 408;
+}
+
+}  // namespace
+
+Transport& Renewer::Attempt::connect(const AcmeServer& server) {
+  if (connected_to != &server) {
+    directory.reset();
+    transport = server.connect();
+    connected_to = &server;
+  }
+  return *transport;
+}
+
+const Directory& Renewer::Attempt::directory_of(const AcmeServer& server) {
+  Transport& connection = connect(server);
+  if (!directory) directory = fetch_directory(connection, renewer.clock_, server.url, stop);
+  return *directory;
+}
+
+void Renewer::Attempt::ask_for_advice() {
+  if (!usable() || record.held->renewal_info_id.empty()) return;
+  const AcmeServer* server = managed.server_at(record.held->server);
+  if (server == nullptr) return;
+  RenewalAdvice& advice = record.advice;
+  if (advice.id != record.held->renewal_info_id) {
+    const std::string shown = advice.explanation_url;
+    advice = RenewalAdvice();
+    advice.id = record.held->renewal_info_id;
+    advice.explanation_url = shown;
+  }
+  if (advice.next_check && *advice.next_check > now() && *advice.next_check <= now() + longest_check) return;
+  try {
+    take_advice(*server);
+    advice.failures = 0;
+  } catch (const Error& error) {
+    ++advice.failures;
+    const bool temporary = is_temporary(error);
+    if (!temporary) advice.window.reset();
+    advice.next_check = now() + wait_for_advice(advice.failures, temporary);
+    if (error.not_before())
+      advice.next_check = std::clamp(*error.not_before(), *advice.next_check, now() + longest_check);
+    renewer.log_.debug("no advice on when to renew: " + error.message(), managed.name);
+  }
+}
+
+void Renewer::Attempt::take_advice(const AcmeServer& server) {
+  RenewalAdvice& advice = record.advice;
+  const Directory& at = directory_of(server);
+  if (at.renewal_info.empty()) {
+    advice.window.reset();
+    advice.next_check = now() + longest_check;
+    return;
+  }
+  const Polled<RenewalInfo> info = fetch_renewal_info(connect(server), renewer.clock_, at, advice.id, stop);
+  // RFC 9773 4.3: neither sooner nor later, within reason.
+  advice.next_check =
+      std::clamp(info.retry_after.value_or(now() + check_advice_every), now() + shortest_check, now() + longest_check);
+  if (advice.window && *advice.window != info.value.suggested)
+    renewer.log_.info(server.name + " has moved the time for the renewal: it suggests " +
+                          format_rfc3339(info.value.suggested.start) + " to " +
+                          format_rfc3339(info.value.suggested.end),
+                      managed.name);
+  advice.window = info.value.suggested;
+  const std::string explanation = printable(info.value.explanation_url);
+  if (explanation.empty() || explanation == advice.explanation_url) return;
+  advice.explanation_url = explanation;
+  warn(server.name + " explains when it wants this certificate renewed: see " + explanation);
+}
+
+/// An order of an earlier run that this server may still know.
+bool Renewer::Attempt::is_under_way(const AcmeServer& server) const {
+  return pending && !pending->order_url.empty() && pending->server == server.url;
+}
+
+Due Renewer::Attempt::due_now() const {
+  const Due due = next_order(managed, record, now());
+  if (!pending || pending->order_url.empty() || record.failures > 0) return due;
+  return {now(), Reason::retry, managed.server_at(pending->server)};
+}
+
+void Renewer::Attempt::order_while_due(const std::function<void()>& servable) {
+  for (std::size_t i = 0; i < managed.servers.size(); ++i)
+    if (!order_if_due(servable)) return;
+}
+
+/// True if it failed, so that another server may be due now.
+bool Renewer::Attempt::order_if_due(const std::function<void()>& servable) {
+  Due due = due_now();
+  const AcmeServer& server = *due.server;
+  const Standing standing = standing_with(server, record);
+  if (standing.not_before && *standing.not_before > now()) {
+    if (wish.now && !ordered)
+      warn(server.name + " asked not to be asked before " + format_rfc3339(*standing.not_before));
+    return false;
+  }
+  if (wish.force && !ordered)
+    due = {now(), Reason::forced, &server};
+  else if (wish.now && !ordered && due.reason == Reason::retry)
+    due.when = now();
+  if (due.when > now()) return false;
+
+  try {
+    if (!wish.force && is_staging(server.url) && usable() && !is_staging(record.held->server))
+      throw Error(Remedy::ask_operator, server.name +
+                                            " issues for tests only, and the certificate held is a real one "
+                                            "that stays: choose another --server, or renew with --force");
+    load_held();
+    // The key is made beside the network, and the placeholder stands as soon as there is a key.
+    const std::shared_future<PrivateKey> chosen = std::async(std::launch::async, [&] {
+      const PrivateKey key = choose_key_and_placeholder();
+      servable();
+      return key;
+    });
+    if (const std::optional<TimePoint> date = directory_of(server).date)
+      if (const std::optional<std::string> why = why_clock_is_wrong(now(), *date)) throw ClockIsWrong(*why);
+    if (!is_under_way(server) && !its_turn(server)) return false;
+
+    ordered = true;
+    record.last_attempt = now();
+    record.reason = due.reason;
+    record.servers[server.url].turn.reset();
+    ++record.interrupted;
+    state.save_record(record);  // where this is not possible, nothing is ordered
+    stored = record;
+    obtain(server, chosen);
+    pending.reset();
+    issued = true;
+    forget_failures();
+    return false;
+  } catch (const ClockIsWrong& error) {
+    renewer.refute_clock(managed.name, error.message());
+    doubt = error.message() + advice_on_clock;
+    return false;
+  } catch (const Error& error) {
+    ordered = true;
+    record.last_attempt = now();
+    note_failure(server, error);
+    return true;
+  }
+}
+
+/// Whether the limits of the server have room for our order now.
+bool Renewer::Attempt::its_turn(const AcmeServer& server) {
+  Standing& standing = record.servers[server.url];
+  const TimePoint turn = renewer.limits_.take_turn(server.url, managed.identifiers, standing.turn);
+  if (turn <= now()) return true;
+  if (standing.turn != turn)
+    info("waits for its turn until " + format_rfc3339(turn) + ": before, a rate limit of " + server.name +
+         " would be met");
+  standing.turn = turn;
+  return false;
+}
+
+void Renewer::Attempt::note_failure(const AcmeServer& server, const Error& error) {
+  if (const auto* invalid = dynamic_cast<const ValidationError*>(&error))
+    renewer.limits_.validation_failed(server.url, invalid->names());
+  ++record.failures;
+  record.interrupted = 0;
+  record.last_error = printable(error.message(), longest_error);
+  if (managed.servers.size() > 1) record.last_error = server.name + ": " + record.last_error;
+  Standing& standing = record.servers[server.url];
+  standing.step = error.remedy() == Remedy::ask_operator ? last_step : std::min(standing.step + 1, last_step);
+  standing.turn.reset();
+  standing.not_before = error.not_before();
+  const Duration ladder = wait_after_failure(standing.step, validity(), now());
+  standing.next_attempt = now() + ladder;
+  if (!standing.not_before) return;
+  if (*standing.not_before > now() + longest_asked_wait) standing.not_before = now() + wait_for_a_mistake;
+  // A server that names a moment is asked again at that moment; one that does so again and again only by our ladder.
+  if (standing.step <= believed_waits) standing.next_attempt = now() + std::min(ladder, shortest_asked_wait);
+  standing.next_attempt = std::max(*standing.next_attempt, *standing.not_before);
+}
+
+PrivateKey Renewer::Attempt::choose_key() const {
+  if (pending && !pending->order_url.empty()) return pending->key;
+  if (managed.reuse_key && held && held->pair.key.type() == managed.key_type) return held->pair.key;
+  if (pending && pending->key.type() == managed.key_type) return pending->key;
+  PrivateKey key = PrivateKey::generate(managed.key_type);
+  state.save_pending({key, managed.servers.front()->url, "", managed.identifiers});
+  return key;
+}
+
+PrivateKey Renewer::Attempt::choose_key_and_placeholder() const {
+  const PrivateKey key = choose_key();
+  if (!managed.placeholder || usable()) return key;
+  const std::optional<Deployment> placed =
+      Deployer(renewer.clock_, renewer.log_).deploy_placeholder(managed.target, key, stop);
+  if (placed && placed->switched)
+    info("a self-signed placeholder stands in " + managed.target.folder + " until the server issues");
+  else if (placed && !placed->detail.empty())
+    warn("no placeholder: " + placed->detail);
+  return key;
+}
+
+CertifiedKey Renewer::Attempt::issue_with_account(const AcmeServer& server, const IssueRequest& request) {
+  const Account account = renewer.account_for(managed, server);
+  Session session(connect(server), renewer.clock_, directory_of(server), account.key, account.url);
+  const std::string account_url =
+      account.url.empty() ? renewer.register_account(managed, server, session, account, stop) : account.url;
+  try {
+    return issue(session, *managed.solver, renewer.clock_, request, stop);
+  } catch (const ProblemError& refused) {
+    const bool gone = refused.problem().type == "accountDoesNotExist";
+    if (!gone && refused.problem().type != "malformed") throw;
+    // RFC 8555 7.3.1: the server finds the account by its key, also where we have noted a wrong URL.
+    if (renewer.register_account(managed, server, session, account, stop) == account_url && !gone) throw;
+    warn(gone ? "the server no longer knew our account; it was made again"
+              : "the server did not know our account by the URL that we had, and has told us the right one");
+  }
+  return issue(session, *managed.solver, renewer.clock_, request, stop);
+}
+
+void Renewer::Attempt::obtain(const AcmeServer& server, const std::shared_future<PrivateKey>& chosen) {
+  info("ordering a certificate from " + server.name);
+  IssueRequest request;
+  request.identifiers = managed.identifiers;
+  if (is_under_way(server)) request.pending_order = pending->order_url;
+  if (held && held->server == server.url) request.replaces = record.held->renewal_info_id;
+  request.progress = [&](std::string_view step) { renewer.log_.progress(step, managed.name); };
+  std::string order_url;
+  request.key = [&](const std::string& url, bool refused) {
+    order_url = url;
+    const PrivateKey key = refused ? PrivateKey::generate(managed.key_type) : chosen.get();
+    state.save_pending({key, server.url, url, managed.identifiers});
+    return key;
+  };
+
+  CertifiedKey pair = issue_with_account(server, request);
+  const Validity validity = pair.chain.leaf().validity();
+  if (order_url == request.pending_order && plan_renewal(validity, spread_of(managed.name)) <= now()) {
+    info("the certificate of that order is too old by now, as it is valid until " + format_rfc3339(validity.not_after) +
+         "; ordering another");
+    request.pending_order.clear();
+    pair = issue_with_account(server, request);
+  }
+  renewer.limits_.issued(server.url, managed.identifiers);
+  try {
+    check_issued(pair, managed.identifiers, now());
+  } catch (const Error&) {
+    state.save_pending({pair.key, server.url, "", managed.identifiers});  // the next run orders anew
+    throw;
+  }
+  Held fresh{std::move(pair), server.url, order_url};
+  state.hold(fresh);
+  held = std::move(fresh);
+  state.clear_pending();
+  take_facts();
+  const Certificate& leaf = held->pair.chain.leaf();
+  info("issued by " + printable(leaf.issuer()) + ", valid until " + format_rfc3339(leaf.validity().not_after) +
+       "; next renewal at " + format_rfc3339(plan_renewal(leaf.validity(), spread_of(managed.name))));
+}
+
+}  // namespace acme_agent
