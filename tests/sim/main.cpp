@@ -1,0 +1,98 @@
+// acme-agent-sim [--seed N] [--runs N] [--years N] [--jobs N] [--first] [--verbose]
+// Plays that many runs from that seed on, each of so many years (a decade); a run that goes wrong names its seed, and
+// is the last one with --first.
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "simulation.hpp"
+
+namespace {
+
+struct Options {
+  std::uint64_t seed = 1;
+  int runs = 1;
+  int years = 10;
+  int jobs = 1;
+  bool verbose = false;
+  bool first = false;
+};
+
+Options read(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view word = argv[i];
+    if (word == "--verbose" || word == "--first") {
+      (word == "--first" ? options.first : options.verbose) = true;
+      continue;
+    }
+    const unsigned long long value = i + 1 < argc ? std::strtoull(argv[i + 1], nullptr, 10) : 0;
+    ++i;
+    if (word == "--seed")
+      options.seed = value;
+    else if (word == "--runs")
+      options.runs = static_cast<int>(value);
+    else if (word == "--years")
+      options.years = static_cast<int>(value);
+    else if (word == "--jobs")
+      options.jobs = static_cast<int>(value);
+    else {
+      std::fprintf(stderr,
+                   "usage: acme-agent-sim [--seed N] [--runs N] [--years N] [--jobs N] [--first] [--verbose]\n");
+      std::exit(2);
+    }
+  }
+  return options;
+}
+
+/// Each `jobs`-th run from `first` on; false if one went wrong.
+bool play(const Options& options, int first) {
+  acme_agent::sim::Result sum;
+  bool good = true;
+  for (int run = first; run < options.runs; run += options.jobs) {
+    const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(run);
+    const acme_agent::sim::Result result =
+        acme_agent::sim::simulate(seed, std::chrono::hours(8766) * options.years, options.verbose);
+    sum.passes += result.passes;
+    sum.requests += result.requests;
+    sum.issued += result.issued;
+    sum.expired += result.expired;
+    sum.crashes += result.crashes;
+    if (result.verdict.empty()) continue;
+    good = false;
+    std::printf("seed %llu failed %s\n  replay: acme-agent-sim --seed %llu --years %d --verbose\n",
+                static_cast<unsigned long long>(seed), result.verdict.c_str(), static_cast<unsigned long long>(seed),
+                options.years);
+    std::fflush(stdout);
+    if (options.first) break;
+  }
+  std::printf("%d passes, %d requests, %d certificates, %d of them expired as faults lasted too long, %d deaths\n",
+              sum.passes, sum.requests, sum.issued, sum.expired, sum.crashes);
+  std::fflush(stdout);
+  return good;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Options options = read(argc, argv);
+  std::vector<pid_t> children;
+  for (int job = 1; job < options.jobs; ++job) {
+    const pid_t child = ::fork();
+    if (child == 0) std::exit(play(options, job) ? 0 : 1);
+    children.push_back(child);
+  }
+  bool good = play(options, 0);
+  for (const pid_t child : children) {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    good = good && status == 0;
+  }
+  return good ? 0 : 1;
+}
