@@ -1,4 +1,4 @@
-// acme-agent-sim [--seed N] [--runs N] [--years N] [--jobs N] [--first] [--verbose]
+// acme-agent-sim [--seed N] [--runs N] [--years N] [--jobs N] [--trouble PERCENT] [--first] [--verbose]
 // Plays that many runs from that seed on, each of so many years (a decade); a run that goes wrong names its seed, and
 // is the last one with --first.
 
@@ -20,6 +20,7 @@ struct Options {
   int runs = 1;
   int years = 10;
   int jobs = 1;
+  int trouble = 100;
   bool verbose = false;
   bool first = false;
 };
@@ -40,11 +41,14 @@ Options read(int argc, char** argv) {
       options.runs = static_cast<int>(value);
     else if (word == "--years")
       options.years = static_cast<int>(value);
+    else if (word == "--trouble")
+      options.trouble = static_cast<int>(value);
     else if (word == "--jobs")
       options.jobs = static_cast<int>(value);
     else {
       std::fprintf(stderr,
-                   "usage: acme-agent-sim [--seed N] [--runs N] [--years N] [--jobs N] [--first] [--verbose]\n");
+                   "usage: acme-agent-sim [--seed N] [--runs N] [--years N] [--jobs N] [--trouble PERCENT] [--first] "
+                   "[--verbose]\n");
       std::exit(2);
     }
   }
@@ -57,8 +61,8 @@ bool play(const Options& options, int first) {
   bool good = true;
   for (int run = first; run < options.runs; run += options.jobs) {
     const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(run);
-    const acme_agent::sim::Result result =
-        acme_agent::sim::simulate(seed, std::chrono::hours(8766) * options.years, options.verbose);
+    const acme_agent::sim::Result result = acme_agent::sim::simulate(seed, std::chrono::hours(8766) * options.years,
+                                                                     options.trouble / 100.0, options.verbose);
     sum.passes += result.passes;
     sum.requests += result.requests;
     sum.issued += result.issued;
@@ -66,9 +70,9 @@ bool play(const Options& options, int first) {
     sum.crashes += result.crashes;
     if (result.verdict.empty()) continue;
     good = false;
-    std::printf("seed %llu failed %s\n  replay: acme-agent-sim --seed %llu --years %d --verbose\n",
+    std::printf("seed %llu failed %s\n  replay: acme-agent-sim --seed %llu --years %d --trouble %d --verbose\n",
                 static_cast<unsigned long long>(seed), result.verdict.c_str(), static_cast<unsigned long long>(seed),
-                options.years);
+                options.years, options.trouble);
     std::fflush(stdout);
     if (options.first) break;
   }

@@ -22,8 +22,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What it is, the file, and each exact text with what stands in its place.
 BUGS = [
     ("the broker is told to reload before the new files are there", "src/broker/deployer.cpp",
-     [("if (!installed || why_unreadable_in(target_.folder)) install();",
-       "const bool later = !installed || why_unreadable_in(target_.folder);"),
+     [("    if (!installed || why_unreadable_in(folder_.path())) install();",
+       "    const bool later = !installed || why_unreadable_in(folder_.path());"),
       ("const std::optional<Error> untold = reload();\n    // Where",
        "const std::optional<Error> untold = reload();\n    if (later) install();\n    // Where")]),
     ("the ladder of waits is forgotten over a restart", "src/agent/attempt.cpp",

@@ -129,7 +129,7 @@ void seed_random_bytes(std::uint64_t seed) {
 
 acme_agent::PrivateKey cached_key(acme_agent::KeyType type) {
   if (!acme_agent::is_rsa(type)) return make_key(type);
-  const std::uint64_t number = random_bytes.next() % 6;
+  const std::uint64_t number = random_bytes.next() % 3;
   auto found = made_keys.find(number);
   if (found == made_keys.end()) {
     const acme_agent::sim::Dice before = random_bytes;

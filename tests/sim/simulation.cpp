@@ -120,7 +120,7 @@ struct Server {
 
 class Simulation {
  public:
-  Simulation(std::uint64_t seed, Duration length, bool verbose);
+  Simulation(std::uint64_t seed, Duration length, double trouble, bool verbose);
   ~Simulation();
 
   Result run();
@@ -260,8 +260,8 @@ fs::path new_folder() {
   return pattern;
 }
 
-Simulation::Simulation(std::uint64_t seed, Duration length, bool verbose)
-    : world_(seed, length),
+Simulation::Simulation(std::uint64_t seed, Duration length, double trouble, bool verbose)
+    : world_(seed, length, trouble),
       folder_(new_folder()),
       state_(folder_ / "state"),
       log_(verbose ? LogLevel::debug : LogLevel::error, LogFormat::text, clock_,
@@ -630,8 +630,8 @@ Result Simulation::run() {
 
 }  // namespace
 
-Result simulate(std::uint64_t seed, Duration length, bool verbose) {
-  return Simulation(seed, length, verbose).run();
+Result simulate(std::uint64_t seed, Duration length, double trouble, bool verbose) {
+  return Simulation(seed, length, trouble, verbose).run();
 }
 
 }  // namespace acme_agent::sim

@@ -17,6 +17,6 @@ struct Result {
 };
 
 /// One broker, one agent and their servers, for so long.
-Result simulate(std::uint64_t seed, Duration length, bool verbose);
+Result simulate(std::uint64_t seed, Duration length, double trouble, bool verbose);
 
 }  // namespace acme_agent::sim

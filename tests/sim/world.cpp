@@ -47,7 +47,7 @@ const char* name_of(Fault fault) {
   return names.at(static_cast<std::size_t>(fault));
 }
 
-World::World(std::uint64_t seed, Duration length)
+World::World(std::uint64_t seed, Duration length, double trouble)
     : dice_(seed),
       begin_(std::chrono::sys_days{std::chrono::year{2026} / 12 / 1}),
       end_(begin_ + length),
@@ -57,7 +57,7 @@ World::World(std::uint64_t seed, Duration length)
       last_fault_here_(last_fault_),
       last_forgetting_(last_fault_) {
   std::signal(SIGXFSZ, SIG_IGN);
-  draw(length);
+  draw(length, trouble);
   current_world = this;
 }
 
@@ -67,18 +67,18 @@ World::~World() {
   limit_descriptors(false);
 }
 
-void World::draw(Duration length) {
+void World::draw(Duration length, double trouble) {
   for (const FaultRate& rate : fault_rates) {
-    TimePoint at = begin_ + dice_.until_next(rate.per_year);
+    TimePoint at = begin_ + dice_.until_next(rate.per_year * trouble);
     while (at < begin_ + length) {
       const TimePoint until = at + dice_.around(rate.shortest, rate.longest);
       moments_.push_back({at, rate.fault, true, dice_.share(), until});
-      at = until + dice_.until_next(rate.per_year);
+      at = until + dice_.until_next(rate.per_year * trouble);
     }
   }
   for (const EventRate& rate : event_rates)
-    for (TimePoint at = begin_ + dice_.until_next(rate.per_year); at < begin_ + length;
-         at += dice_.until_next(rate.per_year))
+    for (TimePoint at = begin_ + dice_.until_next(rate.per_year * trouble); at < begin_ + length;
+         at += dice_.until_next(rate.per_year * trouble))
       events_.emplace_back(at, rate.event);
   std::sort(moments_.begin(), moments_.end(), [](const Moment& a, const Moment& b) { return a.at > b.at; });
   std::sort(events_.rbegin(), events_.rend());

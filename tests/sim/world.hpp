@@ -20,7 +20,8 @@ struct Crash {};
 /// The time, and what it brings.
 class World {
  public:
-  World(std::uint64_t seed, Duration length);
+  /// `trouble`: how much more often than faults.hpp says things go wrong.
+  World(std::uint64_t seed, Duration length, double trouble);
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -71,7 +72,7 @@ class World {
     TimePoint until;
   };
 
-  void draw(Duration length);
+  void draw(Duration length, double trouble);
   void end_fault_at(Fault fault, TimePoint until);
   void change(Fault fault, bool begins, double strength);
 
