@@ -82,10 +82,7 @@ void Agent::take(std::vector<Managed> certificates) {
   }
   for (const auto& managed : managed_)
     if (!fresh.contains(managed)) agenda_.remove(managed->name);
-  for (const auto& managed : fresh) {
-    const auto known = managed_.find(managed);
-    if (known == managed_.end() || *known != managed) agenda_.add(managed->name, clock_.now());
-  }
+  for (const auto& managed : fresh) agenda_.add(managed->name, clock_.now());
   managed_ = std::move(fresh);
 }
 

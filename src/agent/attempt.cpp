@@ -43,17 +43,17 @@ void Renewer::Attempt::load() {
     const std::string known = record.held ? record.held->fingerprint : "";
     held = state.held();
     take_facts();
-    if (record.held && record.held->fingerprint != known) forget_failures();  // issued by a run that could not note it
+    if (record.held && record.held->fingerprint != known) {  // issued by a run that could not note it
+      forget_failures();
+      record.deploy = {};
+    }
   }
   load_pending();
   if (record.inputs == inputs_of(managed)) return;
-  record.last_attempt.reset();
   record.inputs = inputs_of(managed);
-  record.failures = 0;
-  record.interrupted = 0;
-  record.last_error.clear();
+  record.last_attempt.reset();
   record.next_attempt.reset();
-  record.servers.clear();
+  forget_failures();
 }
 
 void Renewer::Attempt::forget_failures() {
@@ -61,7 +61,6 @@ void Renewer::Attempt::forget_failures() {
   record.interrupted = 0;
   record.last_error.clear();
   record.servers.clear();
-  record.deploy = {};
 }
 
 void Renewer::Attempt::take_facts() {
@@ -111,6 +110,7 @@ void Renewer::Attempt::doubt_clock() {
   if (!why) why = renewer.why_clock_was_refuted();
   if (!why) return renewer.trust_clock(managed.name);
   if (renewer.clock_is_confirmed(*managed.servers.front(), stop)) {
+    if (record.last_attempt && *record.last_attempt > now()) forget_failures();
     forget_if_after(record.last_attempt, now());
     forget_if_after(record.deploy.last_look, now());
     return renewer.trust_clock(managed.name);
@@ -224,7 +224,7 @@ void Renewer::Attempt::tell(const Outcome& outcome) const {
          format_rfc3339(*record.deploy.next_attempt));
   }
   if (outcome.served && (asked || issued || !error_before.empty()))
-    info("in place in " + managed.target.folder + served());
+    info("in place in " + managed.target.folder + served() + "; next renewal at " + format_rfc3339(next));
 }
 
 std::string Renewer::Attempt::held_until() const {

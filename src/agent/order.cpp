@@ -117,8 +117,12 @@ Due Renewer::Attempt::due_now() const {
 }
 
 void Renewer::Attempt::order_while_due(const std::function<void()>& servable) {
-  for (std::size_t i = 0; i < managed.servers.size(); ++i)
+  for (std::size_t i = 0; i < managed.servers.size(); ++i) {
     if (!order_if_due(servable)) return;
+    const Due next = due_now();
+    if (next.when > now()) return;
+    warn(record.last_error + "; now asking " + next.server->name);
+  }
 }
 
 /// True if it failed, so that another server may be due now.
@@ -164,6 +168,7 @@ bool Renewer::Attempt::order_if_due(const std::function<void()>& servable) {
     pending.reset();
     issued = true;
     forget_failures();
+    record.deploy = {};
     return false;
   } catch (const ClockIsWrong& error) {
     renewer.refute_clock(managed.name, error.message());
@@ -173,6 +178,7 @@ bool Renewer::Attempt::order_if_due(const std::function<void()>& servable) {
     ordered = true;
     record.last_attempt = now();
     note_failure(server, error);
+    load_pending();  // a key was chosen, perhaps
     return true;
   }
 }
@@ -284,8 +290,7 @@ void Renewer::Attempt::obtain(const AcmeServer& server, const std::shared_future
   state.clear_pending();
   take_facts();
   const Certificate& leaf = held->pair.chain.leaf();
-  info("issued by " + printable(leaf.issuer()) + ", valid until " + format_rfc3339(leaf.validity().not_after) +
-       "; next renewal at " + format_rfc3339(plan_renewal(leaf.validity(), spread_of(managed.name))));
+  info("issued by " + printable(leaf.issuer()) + ", valid until " + format_rfc3339(leaf.validity().not_after));
 }
 
 }  // namespace acme_agent

@@ -51,7 +51,8 @@ Due wanted(const Managed& managed, const Record& record, TimePoint now) {
   const bool advised = record.advice.window && record.advice.id == record.held->renewal_info_id;
   // What was issued just now is not renewed at once: not because it was set back by more than its share, nor because a
   // server says so about each certificate anew.
-  const bool issued_before = record.failures == 0 && record.interrupted == 0 && record.last_attempt && *record.last_attempt <= now;
+  const bool issued_before =
+      record.failures == 0 && record.interrupted == 0 && record.last_attempt && *record.last_attempt <= now;
   if (advised) {
     TimePoint when = choose_moment(*record.advice.window, record.advice.id);
     if (issued_before)

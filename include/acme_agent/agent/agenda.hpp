@@ -25,7 +25,7 @@ struct Wish {
 /// Which certificate is due when. Pure: no clock, no threads.
 class Agenda {
  public:
-  /// A new entry, or one that has changed: due now, or as soon as it is settled, with a look.
+  /// A new entry or a known one: due now, or as soon as it is settled, with a look.
   void add(const std::string& name, TimePoint now);
   /// Forgotten at once, or when it is settled if it is being worked on.
   void remove(const std::string& name);
