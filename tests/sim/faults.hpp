@@ -46,7 +46,7 @@ inline constexpr std::array fault_rates{
     FaultRate{Fault::validation_fails, 4, 1min, days(10)},
     FaultRate{Fault::broker_away, 3, 5s, 1h},
     FaultRate{Fault::files_unreadable, 0.7, 1min, days(2)},
-    FaultRate{Fault::key_unreadable, 0.7, 1min, days(2)},
+    FaultRate{Fault::key_unreadable, 2, 1h, days(6)},
     FaultRate{Fault::clock_wrong, 0.8, 1min, 12h},
     FaultRate{Fault::agent_away, 6, 1s, days(3)},
     FaultRate{Fault::disk_full, 2, 1min, days(3)},
@@ -95,7 +95,7 @@ inline constexpr std::array lifetimes{
 constexpr double share_with_lifetime_change = 0.3;  ///< Half-way through the decade.
 constexpr double share_with_second_server = 0.25;
 constexpr double share_with_rsa = 0.4;
-constexpr double share_with_new_keys = 0.3;             ///< A new key for each certificate.
+constexpr double share_with_new_keys = 0.4;             ///< A new key for each certificate.
 constexpr double share_with_advice_each_6_hours = 0.1;  ///< Retry-After of renewal information; a day for the others.
 constexpr double share_without_advice = 0.1;
 

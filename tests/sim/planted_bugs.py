@@ -48,7 +48,7 @@ BUGS = [
      [("  if (known == nullptr) return now;", "  if (known == nullptr || now > TimePoint()) return now;")]),
     ("the server is asked only once when it would have the certificate renewed", "src/agent/order.cpp",
      [("if (advice.next_check && *advice.next_check > now() && *advice.next_check <= now() + longest_check) return;",
-       "if (advice.window) return;")]),
+       "if (advice.window) {\n    advice.next_check = now() + longest_check;\n    return;\n  }")]),
 ]
 
 
