@@ -11,6 +11,8 @@
 #include <acme_agent/crypto/root_bundle.hpp>
 #include <acme_agent/net/curl_transport.hpp>
 
+#include "connection_pool.hpp"
+
 namespace acme_agent {
 namespace {
 
@@ -144,8 +146,9 @@ std::shared_ptr<const AcmeServer> Wiring::server_for(const Server& server,
   if (!known) {
     state_.accounts().refuse_newer(server.directory_url);
     const CurlTransport::Options options{std::string("acme-agent/") + ACME_AGENT_VERSION, ca_bundle};
+    const auto pool = std::make_shared<ConnectionPool>([options] { return std::make_unique<CurlTransport>(options); });
     known = std::make_shared<const AcmeServer>(
-        AcmeServer{server.directory_url, server.name, [options] { return std::make_unique<CurlTransport>(options); }});
+        AcmeServer{server.directory_url, server.name, [pool] { return pool->take(); }});
   }
   return known;
 }

@@ -326,21 +326,15 @@ std::string signing_request(const Pkey& key, const std::string& name) {
   return {reinterpret_cast<const char*>(der), static_cast<std::size_t>(length)};
 }
 
-void obtain(const std::string& directory_url, const std::string& ca, std::uint16_t http_port,
-            const std::filesystem::path& state, bool rsa, const std::string& name) {
-  std::future<Pkey> key = std::async(std::launch::async, make_key, rsa);
-  const std::size_t colon = directory_url.find(':', 8);  // https://HOST:PORT/PATH
-  const std::size_t slash = directory_url.find('/', colon);
-  const int port = std::stoi(directory_url.substr(colon + 1));
-  Pkey signer = account_key(state / "account.pem");
-  Connection connection(directory_url.substr(8, colon - 8), static_cast<std::uint16_t>(port), ca);
-  Account account(connection, std::move(signer));
-  start_responder(http_port, account.thumbprint());
-  const std::string directory = connection.request("GET", directory_url.substr(slash)).body;
-  account.sign_in(directory, state / "kid");
+struct Wanted {
+  std::string name;
+  std::filesystem::path key_file;
+  std::filesystem::path chain_file;
+};
 
-  const Response order =
-      account.post(json_text(directory, "newOrder"), R"({"identifiers":[{"type":"dns","value":")" + name + R"("}]})");
+void order(Account& account, const std::string& directory, std::shared_future<Pkey> key, const Wanted& wanted) {
+  const Response order = account.post(json_text(directory, "newOrder"),
+                                      R"({"identifiers":[{"type":"dns","value":")" + wanted.name + R"("}]})");
   const std::string order_url = order.header("Location");
   if (json_text(order.body, "status") != "ready") {  // Pebble believes what it validated before, if rarely
     const std::size_t first = order.body.find("\"http", order.body.find("\"authorizations\"")) + 1;
@@ -350,13 +344,33 @@ void obtain(const std::string& directory_url, const std::string& ca, std::uint16
     account.post(json_text(authorization, "url", challenge), "{}");
     account.poll(order_url, "ready");
   }
-
-  const Pkey leaf_key = key.get();
-  account.post(json_text(order.body, "finalize"), R"({"csr":")" + base64url(signing_request(leaf_key, name)) + R"("})");
+  const std::string request = base64url(signing_request(key.get(), wanted.name));
+  account.post(json_text(order.body, "finalize"), R"({"csr":")" + request + R"("})");
   const Response done = account.poll(order_url, "valid");
   const std::string chain = account.post(json_text(done.body, "certificate"), "").body;
-  save_key(leaf_key, state / "key.pem");
-  std::ofstream(state / "chain.pem") << chain;
+  save_key(key.get(), wanted.key_file);
+  std::ofstream(wanted.chain_file) << chain;
+}
+
+/// One after the other, over one connection; each key is made while the order before it is under way.
+void obtain(const std::string& directory_url, const std::string& ca, std::uint16_t http_port,
+            const std::filesystem::path& state, bool rsa, const std::vector<Wanted>& all) {
+  std::shared_future<Pkey> key = std::async(std::launch::async, make_key, rsa);
+  const std::size_t colon = directory_url.find(':', 8);  // https://HOST:PORT/PATH
+  const std::size_t slash = directory_url.find('/', colon);
+  const int port = std::stoi(directory_url.substr(colon + 1));
+  Pkey signer = account_key(state / "account.pem");
+  Connection connection(directory_url.substr(8, colon - 8), static_cast<std::uint16_t>(port), ca);
+  Account account(connection, std::move(signer));
+  start_responder(http_port, account.thumbprint());
+  const std::string directory = connection.request("GET", directory_url.substr(slash)).body;
+  account.sign_in(directory, state / "kid");
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const std::shared_future<Pkey> next =
+        i + 1 < all.size() ? std::async(std::launch::async, make_key, rsa).share() : std::shared_future<Pkey>();
+    order(account, directory, key, all[i]);
+    key = next;
+  }
 }
 
 /// A pass with nothing to do: the certificate is read, and ends in a month at the soonest.
@@ -374,13 +388,21 @@ void look(const std::filesystem::path& state) {
 
 int main(int count, char** arguments) {
   const std::vector<std::string> words(arguments + 1, arguments + count);
-  if (words.size() == 7 && words[0] == "issue") {
-    obtain(words[1], words[2], static_cast<std::uint16_t>(std::stoi(words[3])), words[4], words[5] == "rsa", words[6]);
+  if (words.size() >= 7 && (words[0] == "issue" || words[0] == "many")) {
+    const std::filesystem::path state = words[4];
+    std::vector<Wanted> all;
+    if (words[0] == "issue")
+      all.push_back({words[6], state / "key.pem", state / "chain.pem"});
+    else
+      for (std::size_t i = 6; i < words.size(); ++i)
+        all.push_back({words[i], state / (words[i] + ".key"), state / (words[i] + ".pem")});
+    obtain(words[1], words[2], static_cast<std::uint16_t>(std::stoi(words[3])), state, words[5] == "rsa", all);
   } else if (words.size() == 2 && words[0] == "look") {
     look(words[1]);
   } else {
     std::fputs(
-        "usage: floor issue DIRECTORY-URL CA-FILE|CA-FOLDER HTTP-PORT STATE ec|rsa NAME\n       floor look STATE\n",
+        "usage: floor issue DIRECTORY-URL CA-FILE|CA-FOLDER HTTP-PORT STATE ec|rsa NAME\n"
+        "       floor many DIRECTORY-URL CA-FILE|CA-FOLDER HTTP-PORT STATE ec|rsa NAME...\n       floor look STATE\n",
         stderr);
     return 2;
   }

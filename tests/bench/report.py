@@ -4,7 +4,7 @@ import statistics
 
 OURS = ("acme-agent", "floor", "control")
 TITLES = {"first": "first issuance", "renew": "renewal, forced", "due": "renewal, due", "noop": "a pass with nothing to do",
-          "idle": "idle memory", "proof": "from rename to proof, with Mosquitto"}
+          "idle": "idle memory", "proof": "from rename to proof, with Mosquitto", "many": "many certificates in one agent"}
 
 
 def table(head, rows):
@@ -49,7 +49,7 @@ class Report:
     def tables(self):
         for scenario, key in dict.fromkeys((r["scenario"], r["key"]) for r in self.runs):
             print(TITLES[scenario] + (f", {key.upper()} key" if key else ""))
-            {"idle": self._idle, "proof": self._proof}.get(scenario, self._costs)(scenario, key)
+            {"idle": self._idle, "proof": self._proof, "many": self._many}.get(scenario, self._costs)(scenario, key)
 
     def _costs(self, scenario, key):
         def row(client):
@@ -79,6 +79,14 @@ class Report:
         table(["", "median ms", "min-max"],
               [[c, ms(statistics.median(w)), f"{ms(min(w))}-{ms(max(w))}"] for c, w in walls.items() if w])
 
+    def _many(self, scenario, key):
+        def cell(what, client, form):
+            value = self.median(scenario, key, client, what)
+            return "-" if value is None else form(value)
+        table(["", "wall ms", "CPU ms", "server's CPU ms", "bytes each (anonymous)", "PSS"],
+              [[c, cell("wall", c, ms), cell("cpu", c, ms), cell("server", c, ms), cell("bytes", c, round), cell("pss", c, round)]
+               for c in self.clients(scenario, key)])
+
     def verdicts(self):
         rows = []
 
@@ -104,10 +112,24 @@ class Report:
             if scenario == "proof":
                 value = self.median(scenario, key, "acme-agent", "wall")
                 judge(f"{title}: ms", value and value * 1e3, 100, "{:.0f}")
+            if scenario == "many":
+                self._judge_many(judge)
         print("goals (medians of this run)")
         for goal, value, bound, verdict in rows:
             print(f"  {verdict or 'told':6}  {goal}: {value}" + (f", {bound}" if bound else ""))
         print()
+
+    def _judge_many(self, judge):
+        bounds = {"start-up": ("wall", 2, "{:.2f} s"), "memory": ("bytes", 1024, "{:.0f} bytes"),
+                  "a pass": ("wall", 1, "{:.2f} s"), "status": ("wall", None, "{:.2f} s")}
+        for client in self.clients("many", ""):
+            for begin, (what, bound, form) in bounds.items():
+                if client.startswith(begin):
+                    judge(client, self.median("many", "", client, what), bound, form)
+            if client.startswith("first issuance") and client.endswith("acme-agent"):
+                wall, cpu, server = (self.median("many", "", client, what) for what in ("wall", "cpu", "server"))
+                judge(f"{client}: share of the wall time that the server computes", server and server / wall, None)
+                judge(f"{client}: our CPU / the server's", server and cpu / server, None)
 
     def _beside_peers(self, scenario, key, title, rows, judge):
         peers = [c for c in self.clients(scenario, key) if c not in OURS and self.median(scenario, key, c, "wall")]

@@ -9,7 +9,8 @@ own user.
 What a client waits for its files depends on the disk: state folders lie below $TMPDIR.
 
 Scenarios: first (issuance with a new account), renew (forced), due, noop (nothing to do), idle (memory), proof (from the
-rename in the broker's folder to the proof that Mosquitto serves the new certificate). All of them by default.
+rename in the broker's folder to the proof that Mosquitto serves the new certificate), many (ten thousand certificates in one
+agent, and the first issuance of 200). All of them by default.
 """
 
 import argparse
@@ -37,11 +38,12 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 import clients as known  # noqa: E402
 from report import Report  # noqa: E402
 from stage import Bench, FastPebble, Relay  # noqa: E402
-from support import programs  # noqa: E402
+from support import fleet, programs  # noqa: E402
 from support.agent import Agent, runs_on  # noqa: E402
 from support.mosquitto import Mosquitto  # noqa: E402
 
-SCENARIOS = ("first", "renew", "due", "noop", "idle", "proof")
+SCENARIOS = ("first", "renew", "due", "noop", "idle", "proof", "many")
+FLEET = 10_000
 SHORT_LIFETIME = 6  # seconds; for every client a certificate is due a moment before its end
 SLOW = 2  # seconds
 
@@ -199,6 +201,71 @@ class Benchmark:
             self.note("proof", "", "one bare handshake", {"ok": True, "wall": took})
         stage.end()
 
+    def many(self):
+        self._issue_many()
+        stage = self.bench.beside("many")
+        count = 200 if self.options.smoke else FLEET
+        configs = {}
+        for each in (1, count):
+            state = stage.folder / f"state-{each}"
+            configs[each] = stage.folder / f"{each}.conf"
+            fleet.configure(configs[each], state, fleet.make(state, each))
+            self._measured([self.bench.agent_path, "--once", "--quiet", "--config", configs[each]])  # it gets to know them
+        for _ in range(min(self.options.n, 3)):
+            alone, together = (self._start(stage, configs[each]) for each in (1, count))
+            self.note("many", "", f"start-up with {count}", {"ok": True, "wall": together["wall"], "cpu": together["cpu"]})
+            each = (together["anonymous"] - alone["anonymous"]) * 1024 / count
+            pss = (together["pss"] - alone["pss"]) * 1024 / count
+            self.note("many", "", f"memory of each of {count}", {"ok": True, "bytes": each, "pss": pss})
+            for name, words in ((f"a pass with nothing to do over {count}", ["--once"]), (f"status of {count}", ["status", "--json"])):
+                self.note("many", "", name, self._measured([self.bench.agent_path, *words, "--config", configs[count]]))
+        stage.end()
+
+    def _issue_many(self):
+        names = [fleet.NAME % i for i in range(self.options.many)]
+        task = self.bench.task(self.clients[0], "ec")
+        config = task.state / "many.conf"
+        fleet.configure(config, task.state, names, f"ca-bundle = {task.ca_file}", f"http-listen = 127.0.0.1:{task.http_port}",
+                        "log-level = warning", server=task.server)
+        floor = self.bench.task(self.clients[0], "ec")
+        for client, command in (("floor", [self.bench.tools / "floor", "many", floor.server, floor.ca_file, floor.http_port,
+                                           floor.state, "ec", *names]),
+                                ("acme-agent", [self.bench.agent_path, "--once", "--config", config])):
+            before = programs.cpu_of(self.bench.pebble.program.pid)
+            result = self._measured(command)
+            result["server"] = programs.cpu_of(self.bench.pebble.program.pid) - before
+            self.note("many", "", f"first issuance of {len(names)}, {client}", result)
+
+    def _measured(self, command):
+        """A run to its end, however long."""
+        figures = self.bench.folder / "figures.json"
+        code, output = programs.run([self.bench.tools / "measure", figures, *command], 7200)
+        seen = json.loads(figures.read_text())
+        if code or seen["code"]:
+            return {"ok": False, "why": f"code {seen['code']}: {output[-600:]}"}
+        return {"ok": True, "wall": seen["wall"], "cpu": seen["user"] + seen["system"]}
+
+    def _start(self, stage, config):
+        """A daemon until it is ready and at rest: how long that took, and the memory in KiB."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            address = stage.folder / "notify"
+            address.unlink(missing_ok=True)
+            manager.bind(str(address))
+            manager.settimeout(120)
+            began = time.monotonic()
+            program = programs.Program([self.bench.agent_path, "--quiet", "--config", config], stage.folder / "agent.log",
+                                       env=programs.environment(NOTIFY_SOCKET=address))
+            try:
+                assert b"READY=1" in manager.recv(4096), "it says something else than READY=1"
+                wall = time.monotonic() - began
+                cpu = None
+                while cpu != (cpu := programs.cpu_of(program.pid)):
+                    time.sleep(0.5)
+                memory = programs.memory_of(program.pid)
+                return {"wall": wall, "cpu": cpu, "anonymous": memory["Anonymous"], "pss": memory["Pss"]}
+            finally:
+                program.stop()
+
 
 def first_line(command):
     try:
@@ -259,12 +326,13 @@ def arguments():
     parser.add_argument("--roots", choices=["bundle", "one", "system"], default="bundle",
                         help="clients get a file with the system's roots and the test CA, one with the test CA alone, or "
                              "look into /etc/ssl/certs by themselves")
+    parser.add_argument("--many", type=int, default=200, metavar="N", help="many: certificates of the first issuance (200)")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="every single run")
     parser.add_argument("--smoke", action="store_true", help="does it work? One run of our own programs, nothing is judged")
     parser.add_argument("words", nargs="*", metavar="SCENARIO|CLIENT")
     options = parser.parse_args()
     if options.smoke:
-        options.n, options.roots = 1, "one"
+        options.n, options.roots, options.many = 1, "one", 20
     options.slow_n = options.slow_n or options.n
     if not options.pebble:
         options.pebble = "newest" if (ROOT / "build/newest/usr/bin/pebble").exists() else "debian"

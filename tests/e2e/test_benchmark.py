@@ -16,6 +16,7 @@ class Benchmark(Case):
         refuse_sanitizer_reports(output)
         self.assertEqual(code, 0, output)
         self.assertIn(" 0 failed", output)
-        for scenario in ("first issuance", "renewal, forced", "renewal, due", "nothing to do", "idle memory", "rename to proof"):
+        for scenario in ("first issuance", "renewal, forced", "renewal, due", "nothing to do", "idle memory", "rename to proof",
+                         "many certificates"):
             self.assertIn(scenario, output)
         self.assertRegex(output, re.compile(r"^  floor +1/1 ", re.M))

@@ -30,8 +30,8 @@ class Agent {
   std::map<std::string, Outcome> run_once(std::vector<Managed> certificates, const Wish& wish,
                                           const std::stop_token& stop);
 
-  /// From now on these. What is being worked on is finished as it was begun, and those that are as they were are left
-  /// alone. run() calls `taken` when it has let go of the old ones.
+  /// From now on these, each of them looked at again in its turn. What is being worked on is finished as it was begun.
+  /// run() calls `taken` when it has let go of the old ones.
   void replace(
       std::vector<Managed> certificates, std::function<void()> taken = [] {});
 

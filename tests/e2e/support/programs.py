@@ -144,6 +144,12 @@ def memory_of(pid):
     return {name: int(kib) for name, kib in re.findall(r"^(\w+):\s+(\d+) kB", text, re.M)}
 
 
+def cpu_of(pid):
+    """Seconds of CPU time that it has used until now."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def survivors():
     """pid and command line of everything that was started in this run and still lives."""
     mark = f"{RUN}={RUN_ID}".encode()
