@@ -98,12 +98,38 @@ fuzzing() {
   add ${counts:-0 1 0}
 }
 
+# Years of renewals under faults, and proof that it would notice.
+simulation() {
+  runs=20
+  [ $long = no ] || runs=100
+  if build/sim/tests/sim/acme-agent-sim --runs $runs --years 10 --jobs "$jobs"; then add 1 0 0; else add 0 1 0; fi
+}
+
+# Two of the ten, others tomorrow; all of them with --long.
+planted_bugs() {
+  log=build/planted-bugs.log
+  first=$(($(date +%-j) % 5 * 2 + 1))
+  which="$first $((first + 1))"
+  [ $long = no ] || which=
+  # shellcheck disable=SC2086
+  { tests/sim/planted_bugs.py --build build/sim --jobs "$jobs" $which 2>&1 || true; } | tee "$log"
+  counts=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\1 \2 \3/p' "$log" | tail -n 1)
+  # shellcheck disable=SC2086
+  add ${counts:-0 1 0}
+}
+
 section "packages" install_packages || { add 0 1 0; finish; }
 mkdir -p build
 section "the newest Pebble" fetch_pebble
 section "build with ASan and UBSan" build dev || { add 0 1 0; finish; }
 section "unit tests" unit_tests dev || true
 section "end-to-end tests" e2e_tests dev || true
+if section "build of the simulation" build sim; then
+  section "years of a broker" simulation
+  section "planted bugs" planted_bugs
+else
+  add 0 1 0
+fi
 if section "build with clang and libFuzzer" build fuzz; then
   section "fuzzing" fuzzing
 else

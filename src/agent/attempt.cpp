@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration look_every = 24h;
+constexpr Duration tell_every = 1h;  // a broker that could not read the files when it was told may be able to now
 constexpr Duration look_at_clock_every = 1min;
 constexpr int repeated_failures_worth_a_write = 8;  // then a broker that stays away costs the SD card nothing
 
@@ -109,7 +110,7 @@ void Renewer::Attempt::doubt_clock() {
   std::optional<std::string> why = why_clock_is_wrong(now(), renewer.built_, last_known, begins);
   if (!why) why = renewer.why_clock_was_refuted();
   if (!why) return renewer.trust_clock(managed.name);
-  if (renewer.clock_is_confirmed(*managed.servers.front(), stop)) {
+  if (clock_is_confirmed(nullptr)) {
     if (record.last_attempt && *record.last_attempt > now()) forget_failures();
     forget_if_after(record.last_attempt, now());
     forget_if_after(record.deploy.last_look, now());
@@ -117,6 +118,13 @@ void Renewer::Attempt::doubt_clock() {
   }
   doubt = *why + advice_on_clock;
   renewer.doubt_clock(managed.name, *why);
+}
+
+/// By the clock of any server but this one.
+bool Renewer::Attempt::clock_is_confirmed(const AcmeServer* but) const {
+  return std::any_of(managed.servers.begin(), managed.servers.end(), [&](const auto& server) {
+    return server.get() != but && renewer.clock_is_confirmed(*server, stop);
+  });
 }
 
 void Renewer::Attempt::place_what_there_is() {
@@ -142,7 +150,7 @@ void Renewer::Attempt::deploy_if_due() {
     return;
   }
   const bool nobody_to_ask = managed.target.probes.empty() && managed.target.reloaders.empty();
-  if (nobody_to_ask && !issued && !daily && !wish.now && deploy.ok && !deploy.stamp.empty() &&
+  if (nobody_to_ask && !retry && !issued && !daily && !wish.now && deploy.ok && !deploy.stamp.empty() &&
       deploy.stamp == Deployer::stamp(managed.target))
     return;
 
@@ -150,7 +158,10 @@ void Renewer::Attempt::deploy_if_due() {
   if (!held) return;
   looked = true;
   looked_fully = full;
-  const Effort effort = wish.force && issued ? Effort::force : full ? Effort::full : Effort::look;
+  const bool urge = !deploy.last_told || *deploy.last_told + tell_every <= now() || *deploy.last_told > now();
+  Effort effort = urge ? Effort::urge : Effort::look;
+  if (full) effort = wish.force && issued ? Effort::force : Effort::full;
+  if (effort != Effort::look) deploy.last_told = now();
   const Deployment done = Deployer(renewer.clock_, renewer.log_).deploy(managed.target, held->pair, effort, stop);
   deploy.last_look = now();
   deploy.ok = done.state == Deployment::State::done;
@@ -184,6 +195,10 @@ Outcome Renewer::Attempt::outcome() {
   }
   const Due due = due_now();
   outcome.good = usable() && as_wanted(managed, *record.held) && record.failures == 0 && due.when > now();
+  if (wish.force && !ordered && !postponed.empty()) {
+    outcome.good = false;
+    outcome.problem = postponed;
+  }
   if (outcome.problem.empty() && record.held && record.held->validity.not_before > now())
     outcome.problem = "the certificate held is not valid before " + format_rfc3339(record.held->validity.not_before) +
                       " by this machine's clock: is the clock right?";
@@ -195,13 +210,19 @@ Outcome Renewer::Attempt::outcome() {
   if (!record.held) return outcome;
   outcome.next = std::min(outcome.next, record.deploy.next_attempt.value_or(
                                             std::max(record.deploy.last_look.value_or(now()) + look_every, now())));
-  if (record.advice.next_check && record.advice.id == record.held->renewal_info_id && usable())
-    outcome.next = std::min(outcome.next, *record.advice.next_check);
+  const bool advised =
+      record.advice.id == record.held->renewal_info_id && managed.server_at(record.held->server) != nullptr;
+  if (record.advice.next_check && advised && usable()) outcome.next = std::min(outcome.next, *record.advice.next_check);
   return outcome;
 }
 
 void Renewer::Attempt::save() {
-  const bool nothing_new = !ordered && !looked_fully && record.deploy.failures > repeated_failures_worth_a_write &&
+  Record rest = record;  // what a look at a broker that stays away changes is not worth a write; all else is
+  rest.deploy = stored.deploy;
+  rest.served = stored.served;
+  rest.next_attempt = stored.next_attempt;
+  const bool nothing_new = rest == stored && !looked_fully &&
+                           record.deploy.failures > repeated_failures_worth_a_write &&
                            record.deploy.last_error == stored.deploy.last_error;
   if (!nothing_new && record != stored) state.save_record(record);
 }
@@ -214,7 +235,7 @@ void Renewer::Attempt::tell(const Outcome& outcome) const {
     renewer.log_.error(record.last_error + "; next try at " + format_rfc3339(next) + held_until(), managed.name);
   else if (asked && record.deploy.ok && !outcome.problem.empty())
     warn(outcome.problem);
-  else if (wish.now && !ordered)
+  else if (wish.now && !ordered && postponed.empty())
     info("not due before " + format_rfc3339(next) + "; --force renews all the same");
   if (!looked) return;
   const std::string& error_before = stored.deploy.last_error;

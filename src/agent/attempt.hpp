@@ -32,7 +32,8 @@ struct Renewer::Attempt {
   std::optional<Directory> directory{};  ///< Of the server that was asked last, with the connection to it.
   const AcmeServer* connected_to = nullptr;
   std::unique_ptr<Transport> transport{};
-  std::string doubt{};  ///< Why the clock cannot be right; empty: it may be.
+  std::string doubt{};      ///< Why the clock cannot be right; empty: it may be.
+  std::string postponed{};  ///< Why nothing was ordered although somebody asked; empty: nobody did.
   bool ordered = false;
   bool issued = false;
   bool looked = false;
@@ -68,6 +69,7 @@ struct Renewer::Attempt {
   void load_pending();
   bool usable() const { return record.held && record.held->validity.contains(now()); }
   std::optional<Validity> validity() const;
+  bool clock_is_confirmed(const AcmeServer* but) const;
   Transport& connect(const AcmeServer& server);
   const Directory& directory_of(const AcmeServer& server);
 
@@ -78,6 +80,7 @@ struct Renewer::Attempt {
   void take_advice(const AcmeServer& server);
   PrivateKey choose_key() const;
   PrivateKey choose_key_and_placeholder() const;
+  [[noreturn]] void blame_clock(const AcmeServer& server, const std::string& why) const;
   bool its_turn(const AcmeServer& server);
   void obtain(const AcmeServer& server, const std::shared_future<PrivateKey>& chosen);
   CertifiedKey issue_with_account(const AcmeServer& server, const IssueRequest& request);

@@ -100,9 +100,9 @@ void Renewer::Attempt::take_advice(const AcmeServer& server) {
                       managed.name);
   advice.window = info.value.suggested;
   const std::string explanation = printable(info.value.explanation_url);
-  if (explanation.empty() || explanation == advice.explanation_url) return;
+  if (explanation == advice.explanation_url) return;
   advice.explanation_url = explanation;
-  warn(server.name + " explains when it wants this certificate renewed: see " + explanation);
+  if (!explanation.empty()) warn(server.name + " explains when it wants this certificate renewed: see " + explanation);
 }
 
 /// An order of an earlier run that this server may still know.
@@ -130,7 +130,7 @@ bool Renewer::Attempt::order_if_due(const std::function<void()>& servable) {
   Due due = due_now();
   const AcmeServer& server = *due.server;
   const Standing standing = standing_with(server, record);
-  if (standing.not_before && *standing.not_before > now()) {
+  if (standing.not_before && *standing.not_before > now() && *standing.not_before <= now() + longest_asked_wait) {
     if (wish.now && !ordered)
       warn(server.name + " asked not to be asked before " + format_rfc3339(*standing.not_before));
     return false;
@@ -154,8 +154,13 @@ bool Renewer::Attempt::order_if_due(const std::function<void()>& servable) {
       return key;
     });
     if (const std::optional<TimePoint> date = directory_of(server).date)
-      if (const std::optional<std::string> why = why_clock_is_wrong(now(), *date)) throw ClockIsWrong(*why);
-    if (!is_under_way(server) && !its_turn(server)) return false;
+      if (const std::optional<std::string> why = why_clock_is_wrong(now(), *date)) blame_clock(server, *why);
+    if (!is_under_way(server) && !its_turn(server)) {
+      if (wish.force || wish.now)
+        postponed = "nothing was ordered, as a rate limit of " + server.name + " would be met: ask again at " +
+                    format_rfc3339(*record.servers[server.url].turn);
+      return false;
+    }
 
     ordered = true;
     record.last_attempt = now();
@@ -171,7 +176,7 @@ bool Renewer::Attempt::order_if_due(const std::function<void()>& servable) {
     record.deploy = {};
     return false;
   } catch (const ClockIsWrong& error) {
-    renewer.refute_clock(managed.name, error.message());
+    renewer.refute_clock(managed.name, server, error.message());
     doubt = error.message() + advice_on_clock;
     return false;
   } catch (const Error& error) {
@@ -181,6 +186,12 @@ bool Renewer::Attempt::order_if_due(const std::function<void()>& servable) {
     load_pending();  // a key was chosen, perhaps
     return true;
   }
+}
+
+/// One of two clocks is wrong: ours, unless another server's says the same.
+void Renewer::Attempt::blame_clock(const AcmeServer& server, const std::string& why) const {
+  if (clock_is_confirmed(&server)) throw Error(Remedy::retry, why + ", while another server's agrees with ours");
+  throw ClockIsWrong(why);
 }
 
 /// Whether the limits of the server have room for our order now.

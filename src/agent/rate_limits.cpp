@@ -1,7 +1,8 @@
 #include <algorithm>
 
 #include <acme_agent/agent/rate_limits.hpp>
-#include <acme_agent/base/key_type.hpp>
+#include <acme_agent/base/text.hpp>
+#include <acme_agent/crypto/digest.hpp>
 
 namespace acme_agent {
 
@@ -10,6 +11,8 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr const char* orders = "orders";
+constexpr const char* as_of = "as of";  // no bucket: when the others were noted
+constexpr Duration small_correction = 1min;
 
 std::string failures_of(const Identifier& name) {
   return "failed " + name.value;
@@ -17,9 +20,9 @@ std::string failures_of(const Identifier& name) {
 
 std::string same_names_as(std::vector<Identifier> names) {
   std::sort(names.begin(), names.end());
-  std::string bucket = "issued";
-  for (const Identifier& name : names) bucket += " " + name.value;
-  return bucket;
+  std::string all;
+  for (const Identifier& name : names) all += " " + name.value;
+  return "issued " + to_hex(sha256(all));  // a hundred names are too much for a key
 }
 
 /// When the bucket will be full again. Further ahead than it can ever be was written by a clock that was wrong.
@@ -40,14 +43,20 @@ TimePoint next_token(const RateLimit& limit, TimePoint full_at, TimePoint now) {
 
 Spent& RateLimits::spent_at(const std::string& server) {
   const auto [found, is_new] = spent_.try_emplace(server);
-  if (is_new) found->second = accounts_.load_spent(server);
-  return found->second;
+  Spent& spent = found->second;
+  if (is_new) spent = accounts_.load_spent(server);
+  const auto noted = spent.find(as_of);
+  if (noted == spent.end() || noted->second <= clock_.now() + small_correction) return spent;
+  const Duration ahead = noted->second - clock_.now();  // by a clock that was wrong: all is as much too late
+  for (auto& [bucket, full] : spent) full -= ahead;
+  return spent;
 }
 
 void RateLimits::save(const std::string& server) {
   Spent& spent = spent_at(server);
   const TimePoint now = clock_.now();
   std::erase_if(spent, [now](const auto& bucket) { return bucket.second <= now; });
+  spent[as_of] = now;
   accounts_.save_spent(server, spent);
 }
 

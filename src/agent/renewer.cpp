@@ -57,31 +57,40 @@ Outcome Renewer::renew(const Managed& managed, const Wish& wish, const std::func
   }
 }
 
-/// Whether a server's clock says the same as ours; asked again once a quarter of an hour, and once the clock was set.
+/// Whether this server's clock says the same as ours; asked again once a quarter of an hour, and once the clock was
+/// set.
 bool Renewer::clock_is_confirmed(const AcmeServer& server, const std::stop_token& stop) const {
   const std::lock_guard lock(clock_mutex_);
   const Duration uptime = clock_.uptime();
   const Duration started = clock_.now().time_since_epoch() - uptime;
   ClockCheck& check = clock_check_;
-  const bool as_it_was = check.asked && std::chrono::abs(started - check.started) <= small_correction;
-  if (as_it_was && uptime - *check.asked < (check.confirmed ? confirmed_for : refuted_for)) return check.confirmed;
-  check.asked = uptime;
+  if (std::chrono::abs(started - check.started) > small_correction) check = {};
   check.started = started;
-  check.confirmed = false;
+  if (check.confirmed && uptime - *check.confirmed < confirmed_for) return true;
+  const auto asked = check.in_vain.find(server.url);
+  if (asked != check.in_vain.end() && uptime - asked->second < refuted_for) return false;
+  check.confirmed.reset();
+  check.in_vain[server.url] = uptime;
   try {
     const std::optional<TimePoint> date = fetch_directory(*server.connect(), clock_, server.url, stop).date;
-    check.confirmed = date && !why_clock_is_wrong(clock_.now(), *date);
+    if (!date || why_clock_is_wrong(clock_.now(), *date)) return false;
   } catch (const Error&) {  // a server that cannot be asked confirms nothing
+    return false;
   }
-  if (check.confirmed) check.refuted.clear();
-  return check.confirmed;
+  check.in_vain.clear();
+  check.refuted.clear();
+  check.confirmed = uptime;
+  return true;
 }
 
-void Renewer::refute_clock(const std::string& name, const std::string& why) const {
+void Renewer::refute_clock(const std::string& name, const AcmeServer& server, const std::string& why) const {
   {
     const std::lock_guard lock(clock_mutex_);
     const Duration uptime = clock_.uptime();
-    clock_check_ = {uptime, clock_.now().time_since_epoch() - uptime, false, why};
+    clock_check_ = {};
+    clock_check_.started = clock_.now().time_since_epoch() - uptime;
+    clock_check_.in_vain[server.url] = uptime;
+    clock_check_.refuted = why;
   }
   doubt_clock(name, why);
 }

@@ -178,7 +178,8 @@ class Attempt {
     if (const std::optional<std::string> hint = needs_restart(before)) {
       return end(Deployment::State::restart_needed, *hint, before);
     }
-    if (effort == Effort::look && was_told()) {
+    const bool tell_anyway = effort == Effort::force || effort == Effort::full;
+    if (!tell_anyway && !(effort == Effort::urge && ends_soon(before)) && was_told()) {
       told_before_ = true;
       return not_served(before);
     }
@@ -353,6 +354,16 @@ class Attempt {
       }
     }
     return std::nullopt;
+  }
+
+  bool ends_soon(const Sights& sights) const {
+    for (const Sight& sight : sights) {
+      for (const Look& look : sight.looks) {
+        if (look.state != Look::State::shown) continue;
+        if (look.peer.chain->leaf().validity().not_after < clock_.now() + 24h) return true;
+      }
+    }
+    return false;
   }
 
   bool serves_something_better(const Sights& sights) const {

@@ -186,6 +186,7 @@ void read(const json& object, Record& record) {
     read(*deploy, "last_error", record.deploy.last_error);
     read(*deploy, "failures", record.deploy.failures);
     read(*deploy, "last_look", record.deploy.last_look);
+    read(*deploy, "last_told", record.deploy.last_told);
     read(*deploy, "rejected", record.deploy.rejected);
     read(*deploy, "stamp", record.deploy.stamp);
   }
@@ -296,6 +297,7 @@ std::string to_json(const Record& record) {
                        {"last_error", text_or_null(record.deploy.last_error)},
                        {"failures", record.deploy.failures},
                        {"last_look", date(record.deploy.last_look)},
+                       {"last_told", date(record.deploy.last_told)},
                        {"rejected", text_or_null(record.deploy.rejected)},
                        {"stamp", text_or_null(record.deploy.stamp)}};
   return dump({{"version", our_version},

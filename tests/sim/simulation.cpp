@@ -176,6 +176,7 @@ class Simulation {
   bool ever_served_ = false;
   std::optional<TimePoint> broker_restart_at_;
   std::optional<TimePoint> torn_since_;
+  TimePoint shown_until_{};  ///< When what was served last ends.
   Duration lifetime_later_{0};
   Duration offset_at_start_{0};  ///< Of the clock, when the pass began.
   TimePoint key_changed_;
@@ -533,10 +534,13 @@ void Simulation::judge() {
   if (broker_.up()) {
     if (const Broker::Shown* shown = broker_.shown()) {
       torn_since_.reset();
+      shown_until_ = shown->validity.not_after;
       judge_served(*shown);
     } else if (ever_served_) {
       if (!torn_since_) torn_since_ = world_.now();
-      if (world_.calm_here_for() > served_within || world_.now() - *torn_since_ > 30min)
+      // What had ended before was not lost by that; whether it may have ended is judged elsewhere.
+      const bool lost = world_.now() - *torn_since_ > 30min && world_.now() <= shown_until_;
+      if (world_.calm_here_for() > served_within || lost)
         condemn("new handshakes with the broker fail: certificate and key do not match");
     }
   }

@@ -53,6 +53,7 @@ Record full_record() {
   record.deploy.last_error = "nobody listens";
   record.deploy.failures = 1;
   record.deploy.last_look = parse_rfc3339("2026-11-22T08:00:00Z");
+  record.deploy.last_told = parse_rfc3339("2026-11-22T07:30:00Z");
   record.deploy.rejected = "ab12";
   record.deploy.stamp = "8:1.2 0:0:416";
   record.cert_dir = "/srv/certs";
@@ -94,6 +95,7 @@ TEST_CASE("a record comes back as it was saved") {
   CHECK(record.deploy.next_attempt == parse_rfc3339("2027-01-01T00:00:00Z"));
   CHECK(record.deploy.last_error == "nobody listens");
   CHECK(record.deploy.failures == 1);
+  CHECK(record.deploy == full_record().deploy);
   CHECK(record.deploy.last_look == parse_rfc3339("2026-11-22T08:00:00Z"));
   REQUIRE(record.served.size() == 2);
   CHECK(record.served[0].endpoint == "localhost:8883");

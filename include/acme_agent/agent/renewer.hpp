@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -45,19 +46,19 @@ class Renewer {
  private:
   struct Attempt;
 
-  /// What a server has confirmed of our clock, shared by all certificates.
+  /// What servers say of our clock, shared by all certificates; moments by uptime.
   struct ClockCheck {
-    std::optional<Duration> asked;  ///< When, by uptime.
-    Duration started{};             ///< What our clock said minus uptime: it changes when the clock is set.
-    bool confirmed = false;
-    std::string refuted = {};  ///< Why a server's clock says that ours is wrong; empty: none does.
+    std::optional<Duration> confirmed;        ///< When one said the same as ours.
+    std::map<std::string, Duration> in_vain;  ///< When one was asked and did not, by URL.
+    Duration started{};                       ///< What our clock said minus uptime: it changes when the clock is set.
+    std::string refuted;                      ///< Why a server's clock says that ours is wrong; empty: none does.
   };
 
   Account account_for(const Managed& managed, const AcmeServer& server) const;
   std::string register_account(const Managed& managed, const AcmeServer& server, Session& session,
                                const Account& account, const std::stop_token& stop) const;
   bool clock_is_confirmed(const AcmeServer& server, const std::stop_token& stop) const;
-  void refute_clock(const std::string& name, const std::string& why) const;
+  void refute_clock(const std::string& name, const AcmeServer& server, const std::string& why) const;
   std::optional<std::string> why_clock_was_refuted() const;
   void doubt_clock(const std::string& name, const std::string& why) const;
   void trust_clock(const std::string& name) const;
