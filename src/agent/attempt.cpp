@@ -114,6 +114,7 @@ void Renewer::Attempt::doubt_clock() {
     if (record.last_attempt && *record.last_attempt > now()) forget_failures();
     forget_if_after(record.last_attempt, now());
     forget_if_after(record.deploy.last_look, now());
+    forget_if_after(record.deploy.last_told, now());
     return renewer.trust_clock(managed.name);
   }
   doubt = *why + advice_on_clock;
@@ -139,7 +140,7 @@ void Renewer::Attempt::deploy_if_due() {
   if (!record.held) return;
   Record::Deploy& deploy = record.deploy;
   const bool retry = deploy.next_attempt && *deploy.next_attempt <= now();
-  const bool daily = !deploy.last_look || *deploy.last_look + look_every <= now() || *deploy.last_look > now();
+  const bool daily = !deploy.last_told || *deploy.last_told + look_every <= now() || *deploy.last_told > now();
   const bool full = issued || wish.look || wish.now || daily;
   if (!full && !retry) return;
   // What broke the handshakes would break them again: once a day is often enough, or when somebody asks for it.
@@ -158,10 +159,11 @@ void Renewer::Attempt::deploy_if_due() {
   if (!held) return;
   looked = true;
   looked_fully = full;
-  const bool urge = !deploy.last_told || *deploy.last_told + tell_every <= now() || *deploy.last_told > now();
-  Effort effort = urge ? Effort::urge : Effort::look;
-  if (full) effort = wish.force && issued ? Effort::force : Effort::full;
-  if (effort != Effort::look) deploy.last_told = now();
+  Effort effort = *deploy.last_told + tell_every <= now() ? Effort::urge : Effort::look;
+  if (full) {
+    effort = wish.force && issued ? Effort::force : Effort::full;
+    deploy.last_told = now();
+  }
   const Deployment done = Deployer(renewer.clock_, renewer.log_).deploy(managed.target, held->pair, effort, stop);
   deploy.last_look = now();
   deploy.ok = done.state == Deployment::State::done;
@@ -209,7 +211,7 @@ Outcome Renewer::Attempt::outcome() {
   outcome.next = std::max(due.when, now());
   if (!record.held) return outcome;
   outcome.next = std::min(outcome.next, record.deploy.next_attempt.value_or(
-                                            std::max(record.deploy.last_look.value_or(now()) + look_every, now())));
+                                            std::max(record.deploy.last_told.value_or(now()) + look_every, now())));
   const bool advised =
       record.advice.id == record.held->renewal_info_id && managed.server_at(record.held->server) != nullptr;
   if (record.advice.next_check && advised && usable()) outcome.next = std::min(outcome.next, *record.advice.next_check);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <future>
+#include <mutex>
 #include <utility>
 
 #include <acme_agent/acme/renewal_info.hpp>
@@ -248,10 +249,13 @@ PrivateKey Renewer::Attempt::choose_key_and_placeholder() const {
 }
 
 CertifiedKey Renewer::Attempt::issue_with_account(const AcmeServer& server, const IssueRequest& request) {
+  // Some servers stumble over the same new account made twice at once.
+  std::unique_lock registering(renewer.registering_mutex_);
   const Account account = renewer.account_for(managed, server);
   Session session(connect(server), renewer.clock_, directory_of(server), account.key, account.url);
   const std::string account_url =
       account.url.empty() ? renewer.register_account(managed, server, session, account, stop) : account.url;
+  registering.unlock();
   try {
     return issue(session, *managed.solver, renewer.clock_, request, stop);
   } catch (const ProblemError& refused) {

@@ -356,9 +356,11 @@ class Attempt {
     return std::nullopt;
   }
 
+  /// Nothing is lost by a reload: what is served ends within a day, or nothing is.
   bool ends_soon(const Sights& sights) const {
     for (const Sight& sight : sights) {
       for (const Look& look : sight.looks) {
+        if (look.state == Look::State::no_tls && look.client == TlsClient::standard) return true;
         if (look.state != Look::State::shown) continue;
         if (look.peer.chain->leaf().validity().not_after < clock_.now() + 24h) return true;
       }

@@ -69,6 +69,7 @@ class Renewer {
   Clock& clock_;
   Log& log_;
   mutable RateLimits limits_;
+  mutable std::mutex registering_mutex_;
   mutable std::mutex accounts_mutex_;
   mutable std::mutex clock_mutex_;
   mutable ClockCheck clock_check_;

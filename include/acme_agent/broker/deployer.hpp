@@ -62,7 +62,7 @@ struct Deployment {
 enum class Effort {
   force,  ///< The same as full, and nothing that lies there is too good to be replaced.
   full,   ///< Tell the broker again where it does not serve what it should.
-  urge,   ///< As look; and tell the broker again where what it serves ends within a day.
+  urge,   ///< As look; and tell the broker again where what it serves ends within a day, or nothing is.
   look,   ///< Look only; the broker is told again if it was restarted or the files had to be written again.
 };
 

@@ -127,10 +127,9 @@ struct Record {
     std::string last_error;  ///< Empty if there is none.
     int failures = 0;
     std::optional<TimePoint> last_look;
-    std::optional<TimePoint>
-        last_told;         ///< When the broker was told to reload, or would have been if it had been wrong.
-    std::string rejected;  ///< SHA-256 fingerprint of a leaf that had to be rolled back; empty: none.
-    std::string stamp;     ///< Deployer::stamp() when all was well; empty: it was not.
+    std::optional<TimePoint> last_told;  ///< The last full look, which tells the broker what it does not serve.
+    std::string rejected;                ///< SHA-256 fingerprint of a leaf that had to be rolled back; empty: none.
+    std::string stamp;                   ///< Deployer::stamp() when all was well; empty: it was not.
 
     bool operator==(const Deploy&) const = default;
   };
