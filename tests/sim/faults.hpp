@@ -38,18 +38,12 @@ struct FaultRate {
 };
 
 inline constexpr std::array fault_rates{
-    FaultRate{Fault::ca_away, 6, 5s, days(14)},
-    FaultRate{Fault::ca_errors, 5, 1min, days(5)},
-    FaultRate{Fault::answers_lost, 4, 1min, days(2)},
-    FaultRate{Fault::answers_slow, 3, 1min, days(2)},
-    FaultRate{Fault::advice_broken, 1.5, 1h, days(40)},
-    FaultRate{Fault::validation_fails, 4, 1min, days(10)},
-    FaultRate{Fault::broker_away, 3, 5s, 1h},
-    FaultRate{Fault::files_unreadable, 0.7, 1min, days(2)},
-    FaultRate{Fault::key_unreadable, 2, 1h, days(6)},
-    FaultRate{Fault::clock_wrong, 0.8, 1min, 12h},
-    FaultRate{Fault::agent_away, 6, 1s, days(3)},
-    FaultRate{Fault::disk_full, 2, 1min, days(3)},
+    FaultRate{Fault::ca_away, 6, 5s, days(14)},         FaultRate{Fault::ca_errors, 5, 1min, days(5)},
+    FaultRate{Fault::answers_lost, 4, 1min, days(2)},   FaultRate{Fault::answers_slow, 3, 1min, days(2)},
+    FaultRate{Fault::advice_broken, 1.5, 1h, days(40)}, FaultRate{Fault::validation_fails, 4, 1min, days(10)},
+    FaultRate{Fault::broker_away, 3, 5s, 1h},           FaultRate{Fault::files_unreadable, 0.7, 1min, days(2)},
+    FaultRate{Fault::key_unreadable, 2, 1h, days(6)},   FaultRate{Fault::clock_wrong, 0.8, 1min, 12h},
+    FaultRate{Fault::agent_away, 6, 1s, days(3)},       FaultRate{Fault::disk_full, 2, 1min, days(3)},
     FaultRate{Fault::no_descriptors, 1, 1min, 6h},
 };
 

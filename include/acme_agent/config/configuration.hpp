@@ -37,7 +37,7 @@ struct Server {
 struct CertificateSettings {
   std::string name;
   std::vector<Identifier> identifiers;  ///< At least one; the first is the main one. No duplicates.
-  std::vector<Server> servers;  ///< In the order of preference; at least one. No duplicates.
+  std::vector<Server> servers;          ///< In the order of preference; at least one. No duplicates.
   std::optional<std::filesystem::path> ca_bundle;
   std::string email;  ///< Empty: none.
   KeyType key_type = KeyType::rsa2048;
