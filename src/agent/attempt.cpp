@@ -74,17 +74,17 @@ void Renewer::Attempt::load_held() {
   if (!held) record.held.reset();  // the files were taken away meanwhile
 }
 
-/// The key that is chosen and the order under way, if it is still the one that is wanted.
+/// The key that is chosen and the orders under way, if they are still what is wanted.
 void Renewer::Attempt::load_pending() {
   pending = state.pending();
-  if (!pending || pending->order_url.empty()) return;
+  if (!pending || pending->orders.empty()) return;
   load_held();
-  if (held && pending->order_url == held->order_url) {  // done with before a crash
+  const auto done = held ? pending->orders.find(held->server) : pending->orders.end();
+  if (done != pending->orders.end() && done->second == held->order_url) {  // before a crash
     state.clear_pending();
     pending.reset();
-  } else if (managed.server_at(pending->server) == nullptr || pending->key.type() != managed.key_type ||
-             !same_names(pending->identifiers, managed.identifiers)) {
-    pending->order_url.clear();
+  } else if (pending->key.type() != managed.key_type || !same_names(pending->identifiers, managed.identifiers)) {
+    pending->orders.clear();
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <future>
+#include <map>
 #include <mutex>
 #include <utility>
 
@@ -108,13 +109,15 @@ void Renewer::Attempt::take_advice(const AcmeServer& server) {
 
 /// An order of an earlier run that this server may still know.
 bool Renewer::Attempt::is_under_way(const AcmeServer& server) const {
-  return pending && !pending->order_url.empty() && pending->server == server.url;
+  return pending && pending->orders.contains(server.url);
 }
 
 Due Renewer::Attempt::due_now() const {
   const Due due = next_order(managed, record, now());
-  if (!pending || pending->order_url.empty() || record.failures > 0) return due;
-  return {now(), Reason::retry, managed.server_at(pending->server)};
+  if (record.failures > 0) return due;
+  for (const auto& server : managed.servers)
+    if (is_under_way(*server)) return {now(), Reason::retry, server.get()};
+  return due;
 }
 
 void Renewer::Attempt::order_while_due(const std::function<void()>& servable) {
@@ -228,11 +231,11 @@ void Renewer::Attempt::note_failure(const AcmeServer& server, const Error& error
 }
 
 PrivateKey Renewer::Attempt::choose_key() const {
-  if (pending && !pending->order_url.empty()) return pending->key;
+  if (pending && !pending->orders.empty()) return pending->key;
   if (managed.reuse_key && held && held->pair.key.type() == managed.key_type) return held->pair.key;
   if (pending && pending->key.type() == managed.key_type) return pending->key;
   PrivateKey key = PrivateKey::generate(managed.key_type);
-  state.save_pending({key, managed.servers.front()->url, "", managed.identifiers});
+  state.save_pending({key, managed.identifiers, {}});
   return key;
 }
 
@@ -273,20 +276,22 @@ void Renewer::Attempt::obtain(const AcmeServer& server, const std::shared_future
   info("ordering a certificate from " + server.name);
   IssueRequest request;
   request.identifiers = managed.identifiers;
-  if (is_under_way(server)) request.pending_order = pending->order_url;
+  std::map<std::string, std::string> orders;
+  if (pending) orders = pending->orders;
+  if (is_under_way(server)) request.pending_order = orders.at(server.url);
   if (held && held->server == server.url) request.replaces = record.held->renewal_info_id;
   request.progress = [&](std::string_view step) { renewer.log_.progress(step, managed.name); };
-  std::string order_url;
   request.key = [&](const std::string& url, bool refused) {
-    order_url = url;
+    if (refused) orders.clear();  // those of other servers are for the key before
+    orders[server.url] = url;
     const PrivateKey key = refused ? PrivateKey::generate(managed.key_type) : chosen.get();
-    state.save_pending({key, server.url, url, managed.identifiers});
+    state.save_pending({key, managed.identifiers, orders});
     return key;
   };
 
   CertifiedKey pair = issue_with_account(server, request);
   const Validity validity = pair.chain.leaf().validity();
-  if (order_url == request.pending_order && plan_renewal(validity, spread_of(managed.name)) <= now()) {
+  if (orders.at(server.url) == request.pending_order && plan_renewal(validity, spread_of(managed.name)) <= now()) {
     info("the certificate of that order is too old by now, as it is valid until " + format_rfc3339(validity.not_after) +
          "; ordering another");
     request.pending_order.clear();
@@ -296,10 +301,11 @@ void Renewer::Attempt::obtain(const AcmeServer& server, const std::shared_future
   try {
     check_issued(pair, managed.identifiers, now());
   } catch (const Error&) {
-    state.save_pending({pair.key, server.url, "", managed.identifiers});  // the next run orders anew
+    orders.erase(server.url);  // the next run orders anew
+    state.save_pending({pair.key, managed.identifiers, orders});
     throw;
   }
-  Held fresh{std::move(pair), server.url, order_url};
+  Held fresh{std::move(pair), server.url, orders.at(server.url)};
   state.hold(fresh);
   held = std::move(fresh);
   state.clear_pending();

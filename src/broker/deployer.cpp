@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <set>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include <acme_agent/base/dates.hpp>
@@ -24,6 +26,8 @@ constexpr Duration longest_pause = 250ms;
 constexpr Duration placeholder_lifetime = 30 * 24h;
 /// Names the generation that the broker was told about, and the processes that were told.
 constexpr const char* told_file = "..told";
+/// Names the addresses that showed a certificate before the reload of a deployment that has not ended yet.
+constexpr const char* shown_file = "..shown";
 
 bool issued_by_server(const Certificate& leaf) {
   return !leaf.placeholder() && !leaf.self_signed();
@@ -97,22 +101,26 @@ std::string faults_in(const Sights& sights) {
   return join(faults);
 }
 
+std::string address_of(const Sight& sight, const Look& look) {
+  return sight.endpoint.text() + " (" + look.address + ")";
+}
+
+/// The addresses that show a certificate.
+std::set<std::string> shown_in(const Sights& sights) {
+  std::set<std::string> addresses;
+  for (const Sight& sight : sights)
+    for (const Look& look : sight.looks)
+      if (look.state == Look::State::shown) addresses.insert(address_of(sight, look));
+  return addresses;
+}
+
 /// The first address that showed a certificate before and now ends the handshake without one.
-std::optional<std::string> worsened(const Sights& before, const Sights& after) {
-  const auto shown_before = [&before](const Endpoint& endpoint, const std::string& address) {
-    for (const Sight& sight : before) {
-      for (const Look& look : sight.looks) {
-        if (sight.endpoint == endpoint && look.address == address && look.state == Look::State::shown) return true;
-      }
-    }
-    return false;
-  };
+std::optional<std::string> worsened(const std::set<std::string>& shown_before, const Sights& after) {
   for (const Sight& sight : after) {
     for (const Look& look : sight.looks) {
       if (look.client == TlsClient::standard && look.state == Look::State::no_tls &&
-          shown_before(sight.endpoint, look.address)) {
-        return sight.endpoint.text() + " (" + look.address +
-               ") showed a certificate before the reload and shows none now: " + look.detail;
+          shown_before.contains(address_of(sight, look))) {
+        return address_of(sight, look) + " showed a certificate before the reload and shows none now: " + look.detail;
       }
     }
   }
@@ -149,7 +157,9 @@ class Attempt {
         folder_(target.folder),
         files_(files_of(pair)),
         readers_(find_readers()),
-        ownership_(choose_ownership()) {}
+        installed_(is_installed()) {}
+
+  bool installed() const { return installed_; }
 
   Deployment deploy(Effort effort) {
     try {
@@ -161,7 +171,7 @@ class Attempt {
 
   /// For a placeholder: no proof is wanted, as no client trusts it and the real certificate comes soon.
   std::optional<Deployment> place() {
-    if (is_installed() && !why_unreadable_in(folder_.path())) return std::nullopt;
+    if (installed_ && !why_unreadable_in(folder_.path())) return std::nullopt;
     const Sights before = look(pair_.chain);
     install();
     const bool leave_alone = serves_something_better(before) || needs_restart(before);
@@ -172,9 +182,8 @@ class Attempt {
  private:
   Deployment deploy_or_throw(Effort effort) {
     const Sights before = look(pair_.chain);
-    const bool installed = is_installed();
-    if (installed && is_settled(before)) return end(Deployment::State::done, "", before);
-    if (!installed || why_unreadable_in(folder_.path())) install();
+    if (installed_ && is_settled(before)) return end(Deployment::State::done, "", before);
+    if (!installed_ || why_unreadable_in(folder_.path())) install();
     if (const std::optional<std::string> hint = needs_restart(before)) {
       return end(Deployment::State::restart_needed, *hint, before);
     }
@@ -183,6 +192,7 @@ class Attempt {
       told_before_ = true;
       return not_served(before);
     }
+    const std::set<std::string> shown_before = remember_shown(shown_in(before));
     const std::optional<Error> untold = reload();
     // Where nobody was told and nobody listens, waiting brings nothing: the broker may be waiting for us to get ready.
     const bool may_change = told_somebody_ || (!untold && listening(before));
@@ -193,7 +203,7 @@ class Attempt {
       if (untold) log_.warning("the new certificate is served, but " + untold->message(), target_.name);
       return end(Deployment::State::done, "", after);
     }
-    if (const std::optional<std::string> worse = worsened(before, after)) return go_back(*worse, after);
+    if (const std::optional<std::string> worse = worsened(shown_before, after)) return go_back(*worse, after);
     if (const std::optional<std::string> ended = ended_reader(after)) {
       return end(Deployment::State::waiting, *ended, after);
     }
@@ -303,6 +313,26 @@ class Attempt {
     }
   }
 
+  /// What showed a certificate before this reload, or before that of a deployment that was cut off, so that a crash
+  /// between a reload and the look after it does not hide that the handshakes were better before.
+  std::set<std::string> remember_shown(std::set<std::string> addresses) const {
+    if (const std::optional<Secret> text = read_file(folder_.path() / shown_file))
+      for (const std::string& address : split(text->reveal(), '\n'))
+        if (!address.empty()) addresses.insert(address);
+    std::string text;
+    for (const std::string& address : addresses) text += address + "\n";
+    try {
+      if (!text.empty()) write_file(folder_.path() / shown_file, text, {{}, {}, 0644}, Sync::none);
+    } catch (const Error&) {  // then it is known in this run only
+    }
+    return addresses;
+  }
+
+  void forget_shown() const {
+    std::error_code none;
+    fs::remove(folder_.path() / shown_file, none);
+  }
+
   /// The files lie there as they would be written now.
   bool is_installed() const {
     Ownership wanted = target_.ownership;
@@ -311,7 +341,7 @@ class Attempt {
   }
 
   void install() {
-    const fs::path generation = folder_.prepare(files_, ownership_);
+    const fs::path generation = folder_.prepare(files_, choose_ownership());
     try {
       if (!have_content(generation, files_)) {
         throw Error(Remedy::retry, "key and certificate written to " + generation.string() +
@@ -434,6 +464,7 @@ class Attempt {
   }
 
   Deployment end(Deployment::State state, std::string detail, const Sights& sights) {
+    if (state == Deployment::State::done || told_somebody_) forget_shown();
     result_.state = state;
     result_.detail = std::move(detail);
     result_.seen = seen_in(sights, pair_.chain);
@@ -448,7 +479,7 @@ class Attempt {
   GenerationFolder folder_;
   const std::vector<GenerationFolder::File> files_;
   const std::vector<Process> readers_;
-  const Ownership ownership_;
+  const bool installed_;  ///< When this began.
   bool told_somebody_ = false;
   bool told_before_ = false;
   Deployment result_;
@@ -466,11 +497,10 @@ Deployment failed(const Error& error) {
 Deployment Deployer::deploy(const DeploymentTarget& target, const CertifiedKey& held, Effort effort,
                             const std::stop_token& stop) const {
   try {
-    const bool ours = effort == Effort::force || have_content(target.folder, files_of(held));
-    const std::optional<CertifiedKey> lying = ours ? std::nullopt : deployed(target);
-    if (!lying || !stays(*lying, held, target.identifiers, clock_.now())) {
-      return Attempt(target, held, clock_, log_, stop).deploy(effort);
-    }
+    Attempt ours(target, held, clock_, log_, stop);
+    const bool no_question = effort == Effort::force || ours.installed();
+    const std::optional<CertifiedKey> lying = no_question ? std::nullopt : deployed(target);
+    if (!lying || !stays(*lying, held, target.identifiers, clock_.now())) return ours.deploy(effort);
     if (effort == Effort::full)
       log_.warning("a better certificate than ours lies in " + target.folder + " (until " +
                        format_rfc3339(lying->chain.leaf().validity().not_after) +

@@ -38,15 +38,15 @@ std::optional<Pending> CertificateState::pending() const {
   const auto document = read_sound_document<OrderDocument>(folder / "order.json");
   const std::optional<PrivateKey> key = read_key(folder / "key.pem");
   if (!document || !key || document->key != key->thumbprint()) return std::nullopt;
-  return Pending{*key, document->server, document->order, document->identifiers};
+  return Pending{*key, document->identifiers, document->orders};
 }
 
 void CertificateState::save_pending(const Pending& pending) const {
   const std::filesystem::path folder = folder_ / "pending";
   make_folder(folder, 0700);
-  const bool ordered = !pending.order_url.empty();
+  const bool ordered = !pending.orders.empty();
   write_file(folder / "key.pem", pending.key.to_pem().reveal(), Ownership{}, ordered ? Sync::content : Sync::none);
-  const OrderDocument document{pending.server, pending.order_url, pending.key.thumbprint(), pending.identifiers};
+  const OrderDocument document{pending.orders, pending.key.thumbprint(), pending.identifiers};
   write_file(folder / "order.json", to_json(document), Ownership{}, ordered ? Sync::folder : Sync::none);
 }
 

@@ -84,8 +84,11 @@ void read(const json& object, AccountDocument& document) {
 }
 
 void read(const json& object, OrderDocument& document) {
-  read(object, "server", document.server);
-  read(object, "order", document.order);
+  for (const json& element : objects(object, "orders")) {
+    std::string server;
+    read(element, "server", server);
+    read(element, "order", document.orders[server]);
+  }
   read(object, "key", document.key);
   for (const json& element : objects(object, "identifiers")) {
     std::string type;
@@ -237,16 +240,14 @@ std::string to_json(const AccountDocument& document) {
 }
 
 std::string to_json(const OrderDocument& document) {
+  json orders = json::array();
+  for (const auto& [server, order] : document.orders) orders.push_back({{"server", server}, {"order", order}});
   json identifiers = json::array();
   for (const Identifier& identifier : document.identifiers) {
     const bool ip = identifier.type == Identifier::Type::ip;
     identifiers.push_back({{"type", ip ? "ip" : "dns"}, {"value", identifier.value}});
   }
-  return dump({{"version", our_version},
-               {"server", document.server},
-               {"order", document.order},
-               {"key", document.key},
-               {"identifiers", identifiers}});
+  return dump({{"version", our_version}, {"orders", orders}, {"key", document.key}, {"identifiers", identifiers}});
 }
 
 std::string to_json(const IssuedDocument& document) {

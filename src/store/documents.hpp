@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,8 +27,7 @@ struct AccountDocument {
 
 /// order.json; `key` as above.
 struct OrderDocument {
-  std::string server;
-  std::string order;
+  std::map<std::string, std::string> orders;
   std::string key;
   std::vector<Identifier> identifiers;
 };

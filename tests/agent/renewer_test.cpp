@@ -251,7 +251,7 @@ TEST_CASE("what a crash has left of an order that was done with is not gone on w
   t.renew(one);
   const Held held = t.held().value();
   CHECK_FALSE(held.order_url.empty());
-  t.state.certificate(one.name).save_pending({held.pair.key, held.server, held.order_url, one.identifiers});
+  t.state.certificate(one.name).save_pending({held.pair.key, one.identifiers, {{held.server, held.order_url}}});
   CHECK_FALSE(t.renew(one).issued);
   CHECK_FALSE(t.state.certificate(one.name).pending());
   CHECK(t.renew(one, {.now = true, .force = true}).issued);
@@ -515,6 +515,25 @@ TEST_CASE("the second server helps out, and the first is asked again for the nex
   t.clock.advance(80 * day);
   CHECK(t.renew(one).issued);
   CHECK(t.held()->server == t.ca.directory_url());
+}
+
+TEST_CASE("of two servers that have both not answered, each knows its order again") {
+  Renewing t;
+  test::FakeCa other(t.clock, "https://other.example");
+  other.on_validate([&](const Identifier&, const std::string& token) { return t.answers->visit(token); });
+  Managed one = t.managed();
+  one.servers.push_back(test::server_of(other, "the other"));
+  t.ca.lose_next_answer("finalize");
+  other.lose_next_answer("finalize");
+  CHECK(t.renew(one).exit_code() == 1);
+  REQUIRE(other.orders_created() == 1);
+  SUBCASE("the first") { other.go_down(); }
+  SUBCASE("the second") { t.ca.go_down(); }
+  t.clock.advance(2h);
+  CHECK(t.renew(one).exit_code() == 0);
+  CHECK(t.ca.orders_created() == 1);
+  CHECK(other.orders_created() == 1);
+  CHECK_FALSE(t.state.certificate(one.name).pending());
 }
 
 TEST_CASE("an account that is paused is shown loudly and left alone for a day") {

@@ -257,6 +257,37 @@ TEST_CASE("a handshake that breaks with the reload brings the files before back,
   }
 }
 
+TEST_CASE(
+    "a deployment that was cut off between a reload that broke the handshakes and the look is rolled back later") {
+  Deploying t;
+  const CertifiedKey old = t.deployed_before(rsa_key());
+  const CertifiedKey held = t.pair(other_rsa_key());
+  std::string key;
+  t.processes.on_signal = [&t, &key](const Process&, int) {  // the new key is unreadable for the broker
+    const std::string file = (t.folder / "privkey.pem");
+    key = t.file("privkey.pem");
+    write_file(file, "", {});
+    t.broker.load();
+    write_file(file, key, {{}, {}, 0640});
+    t.stop.request_stop();
+  };
+  CHECK_THROWS_AS(t.deploy(held), Stopped);
+  t.stop = {};
+  int times = 0;
+  t.processes.on_signal = [&t, &times](const Process&, int) {
+    if (++times > 1) t.broker.load();
+  };
+  const Deployment deployment = t.deploy(held);
+  CHECK(deployment.rolled_back);
+  CHECK(says(deployment, "showed a certificate before"));
+  CHECK(t.serves(old));
+
+  SUBCASE("once: what broke afterwards has nothing to do with it") {
+    t.broker.change_mood(FakeBroker::Mood::plain);
+    CHECK_FALSE(t.deploy(held).rolled_back);
+  }
+}
+
 TEST_CASE("nothing is rolled back to a placeholder, to nothing or to an expired certificate") {
   Deploying t;
   const auto broken = [&t](const Process&, int) {

@@ -22,8 +22,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What it is, the file, and each exact text with what stands in its place.
 BUGS = [
     ("the broker is told to reload before the new files are there", "src/broker/deployer.cpp",
-     [("    if (!installed || why_unreadable_in(folder_.path())) install();",
-       "    const bool later = !installed || why_unreadable_in(folder_.path());"),
+     [("    if (!installed_ || why_unreadable_in(folder_.path())) install();",
+       "    const bool later = !installed_ || why_unreadable_in(folder_.path());"),
       ("const std::optional<Error> untold = reload();\n    // Where",
        "const std::optional<Error> untold = reload();\n    if (later) install();\n    // Where")]),
     ("the ladder of waits is forgotten over a restart", "src/agent/attempt.cpp",
@@ -39,8 +39,8 @@ BUGS = [
      [("if (request.pending_order.empty()) return std::nullopt;",
        "if (request.pending_order != \"x\") return std::nullopt;")]),
     ("files that broke the handshakes are not rolled back", "src/broker/deployer.cpp",
-     [("if (const std::optional<std::string> worse = worsened(before, after)) return go_back(*worse, after);",
-       "if (worsened(before, after)) return not_served(after);")]),
+     [("if (const std::optional<std::string> worse = worsened(shown_before, after)) return go_back(*worse, after);",
+       "if (worsened(shown_before, after)) return not_served(after);")]),
     ("the clock is not compared with the server's", "src/agent/order.cpp",
      [("if (const std::optional<std::string> why = why_clock_is_wrong(now(), *date)) blame_clock(server, *why);",
        "if (*date == TimePoint()) blame_clock(server, \"\");")]),

@@ -189,6 +189,7 @@ class Simulation {
   std::chrono::sys_days today_;
   int passes_today_ = 0;
   int requests_today_ = 0;
+  bool eventful_ = false;  ///< This pass may have changed more than what is advised.
 };
 
 /// The network between agent and server.
@@ -205,6 +206,7 @@ class Simulation::Wire final : public Transport {
     if (of_order && server.busy_until && world.now() + 2s < *server.busy_until &&
         world.memory_for() > *server.busy_until - world.now() + days(2))
       sim_.condemn("the server was asked again though it had named " + format_rfc3339(*server.busy_until));
+    if (of_order || !world.calm()) sim_.eventful_ = true;
     if (of_order && request.url.ends_with("/new-order")) sim_.ordered();
     world.step();
     if (world.is_on(Fault::answers_slow)) {
@@ -388,8 +390,7 @@ void Simulation::issued(std::size_t server, const Certificate& leaf) {
   const std::string fingerprint = leaf.fingerprint_sha256();
   Server& from = servers_[server];
   const auto before = fates_.find(from.last_issued);
-  // One order under way is remembered: with two servers, the one of the other may be forgotten.
-  if (servers_.size() == 1 && before != fates_.end() && !before->second.held && world_.calm() &&
+  if (before != fates_.end() && !before->second.held && world_.calm() &&
       before->second.due() > world_.now())
     condemn("a second certificate was issued for one renewal: the one before was never held");
   const auto held = fates_.find(held_);
@@ -441,7 +442,7 @@ void Simulation::bury_agent() {
 void Simulation::work(const Wish& wish) {
   ++result_.passes;
   ++passes_today_;
-  const int requests_before = result_.requests;
+  eventful_ = false;
   offset_at_start_ = world_.clock_offset();
   bool died = false;
   try {
@@ -450,13 +451,13 @@ void Simulation::work(const Wish& wish) {
   } catch (const Crash&) {
     died = true;
   }
-  if (result_.requests != requests_before || wish.look || died) notice_held();
+  if (eventful_ || wish.look || died) notice_held();
   if (died || world_.dead()) {
     const Unlimited as_another_process;
     last_attempt_ = state_.certificate(name).peek_record().last_attempt;
     failures_ = 0;
   }
-  if (!died && !world_.dead() && result_.requests != requests_before) notice_attempt();
+  if (!died && !world_.dead() && eventful_) notice_attempt();
 }
 
 void Simulation::notice_held() {

@@ -64,12 +64,12 @@ struct Held {
   std::string order_url;  ///< Empty: not known.
 };
 
-/// An order under way. Stored before finalize, so that a restart picks it up and nothing is ordered twice.
+/// A key that is chosen, and the orders under way that it is for. Stored before finalize, so that a restart picks them
+/// up and nothing is ordered twice.
 struct Pending {
   PrivateKey key;
-  std::string server;     ///< Directory URL.
-  std::string order_url;  ///< Empty while only the key is chosen.
   std::vector<Identifier> identifiers;
+  std::map<std::string, std::string> orders;  ///< URLs, by directory URL: one for each server.
 };
 
 enum class Reason { ari, lifetime, missing, changed, retry, forced };
@@ -166,7 +166,7 @@ class CertificateState {
   void hold(const Held& held) const;
 
   std::optional<Pending> pending() const;
-  /// With the URL of an order, it survives a power cut.
+  /// With an order, it survives a power cut.
   void save_pending(const Pending& pending) const;
   /// What cannot be removed does no harm: the held pair names its order.
   void clear_pending() const noexcept;
