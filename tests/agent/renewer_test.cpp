@@ -527,8 +527,12 @@ TEST_CASE("of two servers that have both not answered, each knows its order agai
   other.lose_next_answer("finalize");
   CHECK(t.renew(one).exit_code() == 1);
   REQUIRE(other.orders_created() == 1);
-  SUBCASE("the first") { other.go_down(); }
-  SUBCASE("the second") { t.ca.go_down(); }
+  SUBCASE("the first") {
+    other.go_down();
+  }
+  SUBCASE("the second") {
+    t.ca.go_down();
+  }
   t.clock.advance(2h);
   CHECK(t.renew(one).exit_code() == 0);
   CHECK(t.ca.orders_created() == 1);
