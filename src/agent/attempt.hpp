@@ -76,6 +76,7 @@ struct Renewer::Attempt {
   bool is_under_way(const AcmeServer& server) const;
   Due due_now() const;
   bool order_if_due(const std::function<void()>& servable);
+  bool note_failed_validation(const AcmeServer& server, const ValidationError& failed, bool another_way);
   void note_failure(const AcmeServer& server, const Error& error);
   void take_advice(const AcmeServer& server);
   PrivateKey choose_key() const;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -22,10 +23,13 @@ struct Attempt {
   std::unique_ptr<Presentation> presentation;
 };
 
-/// The time between two polls of one resource: what the server says, else doubling from a few milliseconds.
+/// For a name, the place of a solver among all.
+using Turns = std::map<Identifier, std::size_t>;
+
+/// The time between two polls of one resource: what the server says, else doubling from `step` to five seconds.
 class Pace {
  public:
-  explicit Pace(Clock& clock) : clock_(clock), deadline_(clock.uptime() + patience) {}
+  Pace(Clock& clock, Duration step) : clock_(clock), deadline_(clock.uptime() + patience), step_(step) {}
 
   /// Sleeps until the next poll makes sense. Throws Error when the patience is over.
   void wait(const std::optional<TimePoint>& retry_after, std::string_view for_what, const std::stop_token& stop) {
@@ -45,7 +49,7 @@ class Pace {
  private:
   Clock& clock_;
   const Duration deadline_;
-  Duration step_ = 1ms;
+  Duration step_;
 };
 
 /// The order of an earlier run, if it can still lead somewhere.
@@ -63,25 +67,99 @@ std::optional<Order> pick_up(Session& session, const IssueRequest& request, cons
   }
 }
 
-/// Shows an answer for everything that the server has not validated yet; nothing is sent before all of them stand.
-std::vector<Attempt> present_all(Session& session, Solver& solver, const Order& order, const std::stop_token& stop) {
+const Challenge* find_offered(const Authorization& authorization, const Solver& solver) {
+  const auto& offered = authorization.challenges;
+  const auto found = std::find_if(offered.begin(), offered.end(), [&](const Challenge& challenge) {
+    return challenge.type == solver.type() && !challenge.token.empty();
+  });
+  return found == offered.end() ? nullptr : &*found;
+}
+
+/// None of our solvers can answer what the server offers.
+Error nothing_offered(const Authorization& authorization, const Solvers& solvers) {
+  constexpr std::size_t most_named = 8;
+  std::vector<std::string> ours;
+  for (const auto& solver : solvers) ours.push_back(solver->type());
+  std::vector<std::string> offered;
+  for (const Challenge& challenge : authorization.challenges)
+    if (offered.size() < most_named) offered.push_back(printable(challenge.type, 40));
+  const Identifier& identifier = authorization.identifier;
+  const std::string advice =
+      identifier.wildcard()
+          ? ": a wildcard can be proven by its DNS only, so add --challenge dns-01 with --dns-hook PROGRAM"
+      : identifier.type == Identifier::Type::ip ? ": an address is proven by --challenge http-01 or tls-alpn-01"
+                                                : ": choose another with --challenge";
+  return {Remedy::ask_operator, "the server offers no " + join(ours) + " challenge for " + identifier.value +
+                                    (offered.empty() ? "" : ", but " + join(offered)) + advice};
+}
+
+/// A name that the server has not validated yet, and the solvers that can answer for it, the one whose turn it is
+/// first.
+struct Unproven {
+  Authorization authorization;
+  std::vector<std::size_t> ways;
+};
+
+std::vector<Unproven> find_unproven(Session& session, const Solvers& solvers, const Order& order, const Turns& turns,
+                                    const std::stop_token& stop) {
   if (order.authorizations.size() > order.identifiers.size())
     throw Error(Remedy::retry, "the server wants more authorizations than there are names");
-  std::vector<Attempt> attempts;
+  std::vector<Unproven> all;
   for (const std::string& url : order.authorizations) {
-    const Authorization authorization = session.authorization(url, stop);
-    if (authorization.status == Status::valid) continue;
-    const auto challenge =
-        std::find_if(authorization.challenges.begin(), authorization.challenges.end(),
-                     [&](const Challenge& offered) { return offered.type == solver.type() && !offered.token.empty(); });
-    if (challenge == authorization.challenges.end())
-      throw Error(Remedy::ask_operator,
-                  "the server offers no " + solver.type() + " challenge for " + authorization.identifier.value);
-    if (challenge->status == Status::valid) continue;
-    attempts.push_back(
-        {url, *challenge,
-         solver.present({authorization.identifier, challenge->token, session.key_authorization(*challenge)}, stop)});
+    Unproven one{session.authorization(url, stop), {}};
+    if (one.authorization.status == Status::valid) continue;
+    const auto turn = turns.find(one.authorization.identifier);
+    for (std::size_t i = turn == turns.end() ? 0 : turn->second; i < solvers.size(); ++i)
+      if (find_offered(one.authorization, *solvers[i]) != nullptr) one.ways.push_back(i);
+    if (one.ways.empty()) throw nothing_offered(one.authorization, solvers);
+    if (find_offered(one.authorization, *solvers[one.ways.front()])->status == Status::valid) continue;
+    all.push_back(std::move(one));
   }
+  return all;
+}
+
+/// What is shown for the name at `place`, if it is by the solver at `way`.
+ChallengeAnswer answer_for(const std::vector<Unproven>& all, std::size_t place, std::size_t way,
+                           const Challenge& challenge, const Session& session) {
+  ChallengeAnswer answer{all[place].authorization.identifier, challenge.token, session.key_authorization(challenge)};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i].ways.front() != way && i != place) continue;
+    answer.together.push_back(all[i].authorization.identifier);
+    if (i > place) ++answer.remaining;
+  }
+  return answer;
+}
+
+/// Shows the first answer that can be shown.
+Attempt present_one(Session& session, const Solvers& solvers, const std::vector<Unproven>& all, std::size_t place,
+                    Turns& next, const IssueRequest& request, const std::stop_token& stop) {
+  const auto& [authorization, ways] = all[place];
+  std::optional<Error> trouble;
+  for (std::size_t i = 0; i < ways.size(); ++i) {
+    Solver& solver = *solvers[ways[i]];
+    const Challenge& challenge = *find_offered(authorization, solver);
+    try {
+      auto presentation = solver.present(answer_for(all, place, ways[i], challenge, session), stop);
+      if (i + 1 < ways.size()) next[authorization.identifier] = ways[i + 1];
+      return {authorization.url, challenge, std::move(presentation)};
+    } catch (const Error& error) {
+      request.progress(error.message());
+      const bool hopeless = error.remedy() == Remedy::ask_operator && (!trouble || trouble->remedy() == error.remedy());
+      trouble = Error(hopeless ? Remedy::ask_operator : Remedy::retry,
+                      trouble ? trouble->message() + "; " + error.message() : error.message());
+    }
+  }
+  throw *trouble;
+}
+
+/// Shows an answer for everything that the server has not validated yet; nothing is sent before all of them stand.
+/// `next` gets the solver that is left for a name, should this answer not do.
+std::vector<Attempt> present_all(Session& session, const Solvers& solvers, const Order& order, const Turns& turns,
+                                 Turns& next, const IssueRequest& request, const std::stop_token& stop) {
+  const std::vector<Unproven> all = find_unproven(session, solvers, order, turns, stop);
+  std::vector<Attempt> attempts;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    attempts.push_back(present_one(session, solvers, all, i, next, request, stop));
   return attempts;
 }
 
@@ -124,7 +202,9 @@ ValidationError why_invalid(Session& session, const Order& order, const std::sto
   for (const std::string& url : order.authorizations) {
     const Authorization authorization = session.authorization(url, stop);
     for (const Challenge& challenge : authorization.challenges)
-      if (challenge.error) reasons.push_back(authorization.identifier.value + ": " + challenge.error->sentence());
+      if (challenge.error)
+        reasons.push_back(authorization.identifier.value + " by " + printable(challenge.type, 40) + ": " +
+                          challenge.error->sentence());
     if (authorization.status == Status::invalid) names.push_back(authorization.identifier);
   }
   if (reasons.empty() && order.error) reasons.push_back(order.error->sentence());
@@ -136,9 +216,10 @@ ValidationError why_invalid(Session& session, const Order& order, const std::sto
 Order await_ready(Session& session, Clock& clock, const std::vector<Attempt>& attempts, Order order,
                   const std::stop_token& stop) {
   const Duration expected_by = clock.uptime() + visit_expected_in;
+  bool visited = true;
   for (const Attempt& attempt : attempts)
-    attempt.presentation->wait_for_visit(0, std::max<Duration>(expected_by - clock.uptime(), 0ms), stop);
-  Pace pace(clock);
+    visited &= attempt.presentation->wait_for_visit(0, std::max<Duration>(expected_by - clock.uptime(), 0ms), stop);
+  Pace pace(clock, visited ? 1ms : 50ms);
   for (;;) {
     Polled<Order> polled = session.order(order.url, stop);
     order = std::move(polled.value);
@@ -160,16 +241,15 @@ Polled<Order> finalize(Session& session, const Order& order, const IssueRequest&
   return session.finalize(order, make_csr(key, request.identifiers), stop);
 }
 
-}  // namespace
-
-CertifiedKey issue(Session& session, Solver& solver, Clock& clock, const IssueRequest& request,
-                   const std::stop_token& stop) {
+/// One order, whatever comes of it. `turns` says with which solver to begin, `next` which one is left.
+CertifiedKey work_on_order(Session& session, const Solvers& solvers, Clock& clock, const IssueRequest& request,
+                           const Turns& turns, Turns& next, const std::stop_token& stop) {
   std::optional<Order> picked_up = pick_up(session, request, stop);
   Order order = picked_up ? *std::move(picked_up) : place_order(session, request, stop);
 
   if (order.status == Status::pending) {
     request.progress("showing the answers to the challenges");
-    const std::vector<Attempt> attempts = present_all(session, solver, order, stop);
+    const std::vector<Attempt> attempts = present_all(session, solvers, order, turns, next, request, stop);
     for (const Attempt& attempt : attempts) respond(session, attempt, stop);
     request.progress("the server validates");
     order = await_ready(session, clock, attempts, std::move(order), stop);
@@ -177,7 +257,7 @@ CertifiedKey issue(Session& session, Solver& solver, Clock& clock, const IssueRe
 
   PrivateKey key = request.key(order.url, false);
   request.progress("the server issues");
-  Pace pace(clock);
+  Pace pace(clock, 1ms);
   while (order.status != Status::valid) {
     if (order.status == Status::invalid) throw why_invalid(session, order, stop);
     Polled<Order> polled =
@@ -187,6 +267,30 @@ CertifiedKey issue(Session& session, Solver& solver, Clock& clock, const IssueRe
       pace.wait(polled.retry_after, "the issuance", stop);
   }
   return {key, session.download(order, stop)};
+}
+
+}  // namespace
+
+CertifiedKey issue(Session& session, const Solvers& solvers, Clock& clock, IssueRequest request,
+                   const std::stop_token& stop) {
+  Turns turns;
+  std::string before;  // why the orders before failed
+  for (std::size_t orders = 1;; ++orders) {
+    Turns next;
+    try {
+      return work_on_order(session, solvers, clock, request, turns, next, stop);
+    } catch (const ValidationError& failed) {
+      const std::vector<Identifier>& names = failed.names();
+      const bool another_way =
+          orders < solvers.size() && !names.empty() &&
+          std::all_of(names.begin(), names.end(), [&](const auto& name) { return next.contains(name); });
+      if (!request.validation_failed(failed, another_way) || !another_way)
+        throw ValidationError(before + failed.message(), names);
+      before += failed.message() + "; then ";
+      for (const Identifier& name : names) turns[name] = next[name];
+      request.pending_order.clear();
+    }
+  }
 }
 
 }  // namespace acme_agent

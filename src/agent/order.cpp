@@ -210,9 +210,16 @@ bool Renewer::Attempt::its_turn(const AcmeServer& server) {
   return false;
 }
 
+/// Whether another challenge may be tried at once.
+bool Renewer::Attempt::note_failed_validation(const AcmeServer& server, const ValidationError& failed,
+                                              bool another_way) {
+  renewer.limits_.validation_failed(server.url, failed.names());
+  if (!another_way || renewer.limits_.take_turn(server.url, managed.identifiers, std::nullopt) > now()) return false;
+  warn(failed.message() + "; trying the next challenge");
+  return true;
+}
+
 void Renewer::Attempt::note_failure(const AcmeServer& server, const Error& error) {
-  if (const auto* invalid = dynamic_cast<const ValidationError*>(&error))
-    renewer.limits_.validation_failed(server.url, invalid->names());
   ++record.failures;
   record.interrupted = 0;
   record.last_error = printable(error.message(), longest_error);
@@ -260,7 +267,7 @@ CertifiedKey Renewer::Attempt::issue_with_account(const AcmeServer& server, cons
       account.url.empty() ? renewer.register_account(managed, server, session, account, stop) : account.url;
   registering.unlock();
   try {
-    return issue(session, *managed.solver, renewer.clock_, request, stop);
+    return issue(session, managed.solvers, renewer.clock_, request, stop);
   } catch (const ProblemError& refused) {
     const bool gone = refused.problem().type == "accountDoesNotExist";
     if (!gone && refused.problem().type != "malformed") throw;
@@ -269,7 +276,7 @@ CertifiedKey Renewer::Attempt::issue_with_account(const AcmeServer& server, cons
     warn(gone ? "the server no longer knew our account; it was made again"
               : "the server did not know our account by the URL that we had, and has told us the right one");
   }
-  return issue(session, *managed.solver, renewer.clock_, request, stop);
+  return issue(session, managed.solvers, renewer.clock_, request, stop);
 }
 
 void Renewer::Attempt::obtain(const AcmeServer& server, const std::shared_future<PrivateKey>& chosen) {
@@ -280,6 +287,9 @@ void Renewer::Attempt::obtain(const AcmeServer& server, const std::shared_future
   if (pending) orders = pending->orders;
   if (is_under_way(server)) request.pending_order = orders.at(server.url);
   if (held && held->server == server.url) request.replaces = record.held->renewal_info_id;
+  request.validation_failed = [&](const ValidationError& failed, bool another_way) {
+    return note_failed_validation(server, failed, another_way);
+  };
   request.progress = [&](std::string_view step) { renewer.log_.progress(step, managed.name); };
   request.key = [&](const std::string& url, bool refused) {
     if (refused) orders.clear();  // those of other servers are for the key before

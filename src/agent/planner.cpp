@@ -162,6 +162,7 @@ Due next_order(const Managed& managed, const Record& record, TimePoint now) {
 std::string inputs_of(const Managed& managed) {
   std::string inputs;
   for (const auto& server : managed.servers) inputs += server->url + " ";
+  for (const auto& solver : managed.solvers) inputs += solver->describe() + " ";
   return inputs + what_of(managed.key_type, managed.identifiers);
 }
 

@@ -115,7 +115,7 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   managed.key_type = settings.key_type;
   managed.reuse_key = settings.reuse_key;
   managed.placeholder = settings.placeholder;
-  managed.solver = solver_for(settings.http_listen);
+  managed.solvers = {solver_for(settings.http_listen)};
 
   DeploymentTarget& target = managed.target;
   target.name = settings.name;

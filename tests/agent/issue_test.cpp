@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <set>
+
 #include <acme_agent/agent/issue.hpp>
 #include <acme_agent/crypto/private_key.hpp>
 
@@ -13,21 +15,33 @@ using namespace std::chrono_literals;
 namespace {
 
 const std::vector<Identifier> one_name{{Identifier::Type::dns, "mydyn.example"}};
+const Identifier wildcard{Identifier::Type::dns, "*.mydyn.example"};
 
 /// An account that can order, and a CA that comes to see the answers.
 struct Issuing {
   test::FakeClock clock;
   test::FakeCa ca{clock};
-  test::ShownAnswers answers;
+  std::shared_ptr<test::ShownAnswers> http = std::make_shared<test::ShownAnswers>();
+  test::ShownAnswers& answers = *http;
+  std::shared_ptr<test::ShownAnswers> alpn = std::make_shared<test::ShownAnswers>("tls-alpn-01");
+  std::shared_ptr<test::ShownAnswers> dns = std::make_shared<test::ShownAnswers>("dns-01");
+  Solvers solvers{http};
   std::unique_ptr<Transport> transport = ca.connect();
   std::stop_source stop;
   Session session{*transport, clock, ca.directory_url(), PrivateKey::generate(KeyType::ec256), ""};
   PrivateKey key = PrivateKey::generate(KeyType::ec256);
   std::vector<std::string> stored_orders;
   bool asked_for_another_key = false;
+  std::vector<std::vector<Identifier>> failed_validations;
+  bool may_order_again = true;
+  std::set<std::string> unseen;  ///< Types of challenges whose answers the CA cannot see.
 
   Issuing() {
-    ca.on_validate([this](const Identifier&, const std::string& token) { return answers.visit(token); });
+    ca.on_validate([this](const Identifier&, const std::string& token) {
+      for (const auto& shown : {http, alpn, dns})
+        if (const auto seen = shown->visit(token); seen && !unseen.contains(shown->type())) return seen;
+      return std::optional<std::string>();
+    });
     session.new_account("", stop.get_token());
   }
 
@@ -41,13 +55,18 @@ struct Issuing {
                                      if (refused) key = PrivateKey::generate(KeyType::ec256);
                                      return key;
                                    },
+                               .validation_failed =
+                                   [this](const ValidationError& failed, bool) {
+                                     failed_validations.push_back(failed.names());
+                                     return may_order_again;
+                                   },
                                .progress = [](std::string_view) {}};
-    return acme_agent::issue(session, answers, clock, request, stop.get_token());
+    return acme_agent::issue(session, solvers, clock, request, stop.get_token());
   }
 
-  std::string message_of_failure() {
+  std::string message_of_failure(const std::vector<Identifier>& identifiers = one_name) {
     try {
-      issue();
+      issue(identifiers);
     } catch (const Error& error) {
       return error.message();
     }
@@ -204,6 +223,113 @@ TEST_CASE("a key that the server refuses is replaced by another, once") {
   const CertifiedKey pair = t.issue();
   check_issued(pair, one_name, t.clock.now());
   CHECK(t.asked_for_another_key);
+}
+
+TEST_CASE("where a name cannot be validated in one way, a new order in the same attempt uses the next") {
+  Issuing t;
+  t.solvers = {t.http, t.alpn};
+  t.unseen = {"http-01"};
+  check_issued(t.issue(), one_name, t.clock.now());
+  CHECK(t.ca.orders_created() == 2);
+  CHECK(t.failed_validations == std::vector<std::vector<Identifier>>{one_name});
+  CHECK(t.http->count() + t.alpn->count() == 0);
+}
+
+TEST_CASE("each way is tried once, and the error tells of all") {
+  Issuing t;
+  t.solvers = {t.http, t.alpn, t.dns};
+  t.unseen = {"http-01", "tls-alpn-01", "dns-01"};
+  const std::string message = t.message_of_failure();
+  CHECK(t.ca.orders_created() == 3);
+  CHECK(t.failed_validations.size() == 3);
+  const std::size_t by_http = message.find("mydyn.example by http-01: ");
+  const std::size_t by_alpn = message.find("mydyn.example by tls-alpn-01: ");
+  CHECK(by_http < by_alpn);
+  CHECK(by_alpn < message.find("mydyn.example by dns-01: "));
+  CHECK(message.find("mydyn.example by dns-01: ") != std::string::npos);
+}
+
+TEST_CASE("only what failed is proven in another way the next time") {
+  Issuing t;
+  t.solvers = {t.http, t.alpn};
+  t.ca.on_validate([&](const Identifier& name, const std::string& token) {
+    const auto by_http = t.http->visit(token);
+    return by_http && name.value == "b.example" ? std::nullopt : by_http ? by_http : t.alpn->visit(token);
+  });
+  t.issue({{Identifier::Type::dns, "a.example"}, {Identifier::Type::dns, "b.example"}});
+  REQUIRE(t.alpn->asked().size() == 1);
+  CHECK(t.alpn->asked()[0].identifier.value == "b.example");
+}
+
+TEST_CASE("no other way is tried where that is not allowed now") {
+  Issuing t;
+  t.solvers = {t.http, t.alpn};
+  t.unseen = {"http-01"};
+  t.may_order_again = false;
+  CHECK_THROWS_AS(t.issue(), ValidationError);
+  CHECK(t.ca.orders_created() == 1);
+  CHECK(t.failed_validations == std::vector<std::vector<Identifier>>{one_name});
+}
+
+TEST_CASE("no other way is tried where one of the names that failed has none") {
+  Issuing t;
+  t.solvers = {t.http, t.dns};
+  t.ca.on_validate([](const Identifier&, const std::string&) { return std::nullopt; });
+  CHECK_THROWS_AS(t.issue({wildcard}), ValidationError);
+  CHECK(t.ca.orders_created() == 1);
+}
+
+TEST_CASE("an answer that cannot be shown makes room for the next way, within the order") {
+  Issuing t;
+  t.solvers = {t.http, t.alpn};
+  t.http->fail();
+  CHECK_NOTHROW(t.issue());
+  CHECK(t.ca.orders_created() == 1);
+  t.alpn->fail();
+  CHECK(t.message_of_failure() == "the port is taken; the port is taken");
+}
+
+TEST_CASE("each name is proven in the first way that the server offers for it") {
+  Issuing t;
+  t.solvers = {t.http, t.dns};
+  const std::vector<Identifier> names{one_name[0], wildcard};
+  check_issued(t.issue(names), names, t.clock.now());
+  CHECK(t.ca.orders_created() == 1);
+  REQUIRE(t.http->asked().size() == 1);
+  CHECK(t.http->asked()[0].identifier == one_name[0]);
+  REQUIRE(t.dns->asked().size() == 1);
+  CHECK(t.dns->asked()[0].identifier == wildcard);
+  CHECK(t.dns->asked()[0].together == std::vector<Identifier>{wildcard});
+  CHECK(t.dns->asked()[0].remaining == 0);
+}
+
+TEST_CASE("each answer comes with the names that are proven together, and with how many are still to come") {
+  Issuing t;
+  t.issue({{Identifier::Type::dns, "a.example"}, {Identifier::Type::dns, "b.example"}});
+  const std::vector<ChallengeAnswer> asked = t.http->asked();
+  REQUIRE(asked.size() == 2);
+  CHECK(asked[0].together.size() == 2);
+  CHECK(asked[0].remaining == 1);
+  CHECK(asked[1].together == asked[0].together);
+  CHECK(asked[1].remaining == 0);
+}
+
+TEST_CASE("a wildcard without dns-01 is refused in one sentence that says what is needed") {
+  Issuing t;
+  t.solvers = {t.http, t.alpn};
+  const std::string message = t.message_of_failure({wildcard});
+  CHECK(message ==
+        "the server offers no http-01 and tls-alpn-01 challenge for *.mydyn.example, but dns-01: a wildcard can be "
+        "proven "
+        "by its DNS only, so add --challenge dns-01 with --dns-hook PROGRAM");
+}
+
+TEST_CASE("an address without http-01 and tls-alpn-01 is refused in one sentence that says what is needed") {
+  Issuing t;
+  t.solvers = {t.dns};
+  const std::string message = t.message_of_failure({{Identifier::Type::ip, "192.0.2.1"}});
+  CHECK(message.find("no dns-01 challenge for 192.0.2.1") != std::string::npos);
+  CHECK(message.ends_with("an address is proven by --challenge http-01 or tls-alpn-01"));
 }
 
 TEST_CASE("a stop ends it at once") {

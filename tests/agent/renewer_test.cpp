@@ -182,6 +182,17 @@ TEST_CASE("other inputs start afresh") {
   CHECK(t.renew(one).exit_code() == 0);
 }
 
+TEST_CASE("a challenge more is tried at once, however long the others would have waited") {
+  Renewing t;
+  Managed one = t.managed();
+  const auto alpn = std::make_shared<test::ShownAnswers>("tls-alpn-01");
+  t.ca.on_validate([&](const Identifier&, const std::string& token) { return alpn->visit(token); });
+  for (int i = 0; i < 3; ++i) t.renew(one, {.now = true});
+  one.solvers = {t.answers, alpn};
+  CHECK(t.renew(one).exit_code() == 0);
+  CHECK(t.record().failures == 0);
+}
+
 TEST_CASE("a wait from a clock that was years ahead does not hold anything up") {
   Renewing t;
   const Managed one = t.managed();
@@ -680,6 +691,25 @@ TEST_CASE("a limit of Let's Encrypt is never met, though somebody forces renewal
   CHECK(letsencrypt.limits_met() == 0);
   CHECK(letsencrypt.certificates_issued() == 4);
   CHECK(t.renew(one).exit_code() == 0);
+}
+
+TEST_CASE("a limit of Let's Encrypt is never met, though a name fails in each of three ways all day") {
+  Renewing t;
+  test::FakeCa letsencrypt(t.clock, "https://acme-v02.api.letsencrypt.org");
+  letsencrypt.enforce_limits();
+  letsencrypt.on_validate([](const Identifier&, const std::string&) { return std::nullopt; });
+  Managed one = t.managed();
+  one.servers = {test::server_of(letsencrypt, "letsencrypt")};
+  one.solvers = {t.answers, std::make_shared<test::ShownAnswers>("tls-alpn-01"),
+                 std::make_shared<test::ShownAnswers>("dns-01")};
+  for (int i = 0; i < 50; ++i) {
+    t.renew(one, {.look = true, .now = true, .force = true});
+    t.clock.advance(5min);
+  }
+  CHECK(letsencrypt.limits_met() == 0);
+  // five in the bucket, and one more each twelve minutes
+  CHECK(letsencrypt.orders_created() >= 20);
+  CHECK(letsencrypt.orders_created() <= 26);
 }
 
 TEST_CASE("a pass in which nothing is due reads the record and looks at dates of files, no more") {

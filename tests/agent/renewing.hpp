@@ -44,7 +44,7 @@ struct Renewing {
     one.target.name = name;
     one.target.identifiers = one.identifiers;
     one.target.folder = state.live(name);
-    one.solver = answers;
+    one.solvers = {answers};
     std::filesystem::create_directories(one.target.folder);
     return one;
   }

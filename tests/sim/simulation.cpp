@@ -301,7 +301,7 @@ Simulation::Simulation(std::uint64_t seed, Duration length, double trouble, bool
   managed_.target.folder = state_.live(name);
   managed_.target.probes = {{"127.0.0.1", 8883}};
   managed_.target.reloaders = {reload_by_hangup(world_, broker_)};
-  managed_.solver = answers_;
+  managed_.solvers = {answers_};
   world_.on_event = [this](Event event) { on_event(event); };
   world_.on_fault = [this](Fault fault, bool begins) { on_fault(fault, begins); };
   listening_broker = &broker_;

@@ -5,6 +5,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/challenge/solver.hpp>
@@ -14,11 +16,14 @@ namespace acme_agent::test {
 /// A Solver whose answers a FakeCa can look at; it counts its visitors like the real listener.
 class ShownAnswers final : public Solver {
  public:
-  std::string type() const override { return "http-01"; }
+  explicit ShownAnswers(std::string type = "http-01") : type_(std::move(type)) {}
+
+  std::string type() const override { return type_; }
 
   std::unique_ptr<Presentation> present(const ChallengeAnswer& answer, const std::stop_token&) override {
     const std::lock_guard lock(mutex_);
     if (fails_) throw Error(Remedy::retry, "the port is taken");
+    asked_.push_back(answer);
     shown_[answer.token] = {answer.key_authorization, 0};
     return std::make_unique<Shown>(*this, answer.token);
   }
@@ -38,6 +43,12 @@ class ShownAnswers final : public Solver {
   }
 
   void fail(bool fails = true) { fails_ = fails; }
+
+  /// All that has ever been shown.
+  std::vector<ChallengeAnswer> asked() const {
+    const std::lock_guard lock(mutex_);
+    return asked_;
+  }
 
  private:
   struct Answer {
@@ -66,7 +77,9 @@ class ShownAnswers final : public Solver {
     const std::string token_;
   };
 
+  const std::string type_;
   mutable std::mutex mutex_;
+  std::vector<ChallengeAnswer> asked_;
   std::map<std::string, Answer> shown_;
   bool fails_ = false;
 };

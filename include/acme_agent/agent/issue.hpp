@@ -15,19 +15,6 @@
 
 namespace acme_agent {
 
-struct IssueRequest {
-  std::vector<Identifier> identifiers;
-  std::string pending_order;  ///< URL of an order of an earlier run to go on with; empty: none.
-  std::string replaces = {};  ///< renewal_info_id() of the certificate before; empty: none, or not to be told.
-
-  /// Called before finalize with the order's URL: gives the key to certify after storing both for the next run. With
-  /// `refused` the server did not want the key that was given before.
-  std::function<PrivateKey(const std::string& order_url, bool refused)> key;
-
-  /// Called at each step, for who watches.
-  std::function<void(std::string_view step)> progress;
-};
-
 /// The server could not validate some of the names.
 class ValidationError final : public Error {
  public:
@@ -40,12 +27,30 @@ class ValidationError final : public Error {
   std::vector<Identifier> names_;
 };
 
-/// Takes one order from newOrder to download (RFC 8555 7.4); what comes back is not checked yet. `solver` answers the
-/// challenges of its type; its answers are down again before the order is finalized. Validation and issuance may take
-/// 5 minutes each. A pending order that the server no longer knows, or that failed, is replaced by a new one. A server
-/// that does not take `replaces`, for whatever reason, is asked once more without it (RFC 9773 5). Throws
-/// ValidationError, and what Session throws.
-CertifiedKey issue(Session& session, Solver& solver, Clock& clock, const IssueRequest& request,
+struct IssueRequest {
+  std::vector<Identifier> identifiers;
+  std::string pending_order;  ///< URL of an order of an earlier run to go on with; empty: none.
+  std::string replaces = {};  ///< renewal_info_id() of the certificate before; empty: none, or not to be told.
+
+  /// Called before finalize with the order's URL: gives the key to certify after storing both for the next run. With
+  /// `refused` the server did not want the key that was given before.
+  std::function<PrivateKey(const std::string& order_url, bool refused)> key;
+
+  /// Called with each failed validation: whether a new order may be placed at once. With `another_way` there is another
+  /// solver for all the names that failed; else the answer does not matter.
+  std::function<bool(const ValidationError& failed, bool another_way)> validation_failed;
+
+  /// Called at each step, for who watches.
+  std::function<void(std::string_view step)> progress;
+};
+
+/// Takes one order from newOrder to download (RFC 8555 7.4); what comes back is not checked yet. Each name is proven by
+/// the first of `solvers` for which the server offers a challenge and that can show an answer; where the server could
+/// not validate it so, a new order tries the next one, with at most as many orders as there are solvers. Answers are
+/// down again before the order is finalized. Validation and issuance may take 5 minutes each. A pending order that the
+/// server no longer knows, or that failed, is replaced by a new one. A server that does not take `replaces`, for
+/// whatever reason, is asked once more without it (RFC 9773 5). Throws ValidationError, and what Session throws.
+CertifiedKey issue(Session& session, const Solvers& solvers, Clock& clock, IssueRequest request,
                    const std::stop_token& stop);
 
 }  // namespace acme_agent

@@ -30,12 +30,12 @@ struct Managed {
   bool reuse_key = true;
   bool placeholder = true;
   DeploymentTarget target;
-  std::shared_ptr<Solver> solver;
+  Solvers solvers;  ///< At least one.
 
   /// The server with this directory URL; null if it is none of ours.
   const AcmeServer* server_at(const std::string& url) const;
 
-  /// The same, with the very same servers, reloaders and solver.
+  /// The same, with the very same servers, reloaders and solvers.
   bool operator==(const Managed&) const = default;
 };
 
