@@ -1,9 +1,6 @@
 #include "support/fake_ca.hpp"
 
-#include <openssl/core_names.h>
-#include <openssl/ec.h>
 #include <openssl/evp.h>
-#include <openssl/param_build.h>
 #include <openssl/x509.h>
 
 #include <algorithm>
@@ -24,6 +21,11 @@
 #include <acme_agent/base/free.hpp>
 #include <acme_agent/crypto/digest.hpp>
 
+#include "support/fake_ca/accounts.hpp"
+#include "support/fake_ca/certificates.hpp"
+#include "support/fake_ca/jws.hpp"
+#include "support/fake_ca/limits.hpp"
+#include "support/fake_ca/refusal.hpp"
 #include "support/test_ca.hpp"
 
 namespace acme_agent::test {
@@ -34,149 +36,8 @@ using namespace std::chrono_literals;
 
 constexpr int no_end = std::numeric_limits<int>::max();
 
-using Pkey = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
-
-/// What the server answers instead of what was asked for.
-struct Refusal {
-  int status;
-  std::string type;  ///< Empty: no problem document.
-  std::string detail;
-  std::optional<Duration> retry_after = {};
-};
-
-/// A bucket of tokens: so many at once, and one more each `refill`.
-struct Limit {
-  int burst;
-  Duration refill;
-};
-
-// Let's Encrypt's, of August 2026.
-constexpr Limit orders_of_account{300, 36s};
-constexpr Limit failed_validations{5, 12min};
-constexpr Limit certificates_of_names{5, 2016min};
-
-Refusal malformed(const std::string& detail) {
-  return {400, "malformed", detail};
-}
-Refusal not_yours() {
-  return {403, "unauthorized", "the account that signed does not own this"};
-}
-
-json problem(const Refusal& refusal) {
-  return {
-      {"type", "urn:ietf:params:acme:error:" + refusal.type}, {"detail", refusal.detail}, {"status", refusal.status}};
-}
-
-std::string text_of(const json& object, const char* name) {
-  const auto member = object.is_object() ? object.find(name) : object.end();
-  if (!object.is_object() || member == object.end() || !member->is_string()) return {};
-  return member->get<std::string>();
-}
-
-std::string decoded(const json& object, const char* name) {
-  const std::optional<std::string> bytes = base64url_decode(text_of(object, name));
-  if (!bytes) throw malformed("'" + std::string(name) + "' is no base64url");
-  return *bytes;
-}
-
-/// RFC 7638 3.
-json canonical(const json& jwk) {
-  if (text_of(jwk, "kty") == "EC") {
-    return {{"crv", jwk.at("crv")}, {"kty", "EC"}, {"x", jwk.at("x")}, {"y", jwk.at("y")}};
-  }
-  return {{"e", jwk.at("e")}, {"kty", "RSA"}, {"n", jwk.at("n")}};
-}
-
-std::string thumbprint(const json& jwk) {
-  return base64url_encode(sha256(canonical(jwk).dump()));
-}
-
-/// The curve's size in bytes; 0 for an RSA key.
-std::size_t coordinate_size(const json& jwk) {
-  if (text_of(jwk, "kty") == "RSA") return 0;
-  if (text_of(jwk, "crv") == "P-256") return 32;
-  if (text_of(jwk, "crv") == "P-384") return 48;
-  throw malformed("unknown kind of key");
-}
-
-Pkey public_key(const json& jwk) {
-  const std::unique_ptr<OSSL_PARAM_BLD, Free<OSSL_PARAM_BLD_free>> builder(OSSL_PARAM_BLD_new());
-  using Number = std::unique_ptr<BIGNUM, Free<BN_free>>;
-  Number n;
-  Number e;
-  std::string point;
-  const std::size_t size = coordinate_size(jwk);
-  if (size > 0) {
-    const std::string x = decoded(jwk, "x");
-    const std::string y = decoded(jwk, "y");
-    // RFC 7518 6.2.1.2: the full size of a coordinate, leading zeros and all.
-    if (x.size() != size || y.size() != size) throw malformed("a coordinate of the key has the wrong length");
-    point = '\x04' + x + y;
-    OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, size == 32 ? "P-256" : "P-384", 0);
-    OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size());
-  } else {
-    const auto number = [&jwk](const char* name) {
-      const std::string bytes = decoded(jwk, name);
-      return Number(
-          BN_bin2bn(reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()), nullptr));
-    };
-    n = number("n");
-    e = number("e");
-    OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, n.get());
-    OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, e.get());
-  }
-  const std::unique_ptr<OSSL_PARAM, Free<OSSL_PARAM_free>> params(OSSL_PARAM_BLD_to_param(builder.get()));
-  const std::unique_ptr<EVP_PKEY_CTX, Free<EVP_PKEY_CTX_free>> context(
-      EVP_PKEY_CTX_new_from_name(nullptr, size > 0 ? "EC" : "RSA", nullptr));
-  EVP_PKEY* key = nullptr;
-  if (EVP_PKEY_fromdata_init(context.get()) != 1 ||
-      EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, params.get()) != 1) {
-    throw malformed("the key is none");
-  }
-  return Pkey(key);
-}
-
-/// r and s, as ECDSA signatures stand in X.509.
-std::string to_der(const std::string& signature) {
-  const int half = static_cast<int>(signature.size() / 2);
-  const auto* bytes = reinterpret_cast<const unsigned char*>(signature.data());
-  const std::unique_ptr<ECDSA_SIG, Free<ECDSA_SIG_free>> pair(ECDSA_SIG_new());
-  ECDSA_SIG_set0(pair.get(), BN_bin2bn(bytes, half, nullptr), BN_bin2bn(bytes + half, half, nullptr));
-  unsigned char* der = nullptr;
-  const int length = i2d_ECDSA_SIG(pair.get(), &der);
-  std::string text(reinterpret_cast<char*>(der), static_cast<std::size_t>(length));
-  OPENSSL_free(der);
-  return text;
-}
-
-void check_signature(const json& jwk, const std::string& algorithm, const std::string& data, std::string signature) {
-  const std::size_t size = coordinate_size(jwk);
-  const std::string wanted = size == 0 ? "RS256" : size == 32 ? "ES256" : "ES384";
-  if (algorithm != wanted) throw Refusal{400, "badSignatureAlgorithm", "the key wants " + wanted};
-  if (size > 0) {
-    if (signature.size() != 2 * size) throw malformed("the signature has the wrong length");
-    signature = to_der(signature);
-  }
-  const Pkey key = public_key(jwk);
-  const std::unique_ptr<EVP_MD_CTX, Free<EVP_MD_CTX_free>> context(EVP_MD_CTX_new());
-  const EVP_MD* digest = size == 48 ? EVP_sha384() : EVP_sha256();
-  if (EVP_DigestVerifyInit(context.get(), nullptr, digest, nullptr, key.get()) != 1 ||
-      EVP_DigestVerify(context.get(), reinterpret_cast<const unsigned char*>(signature.data()), signature.size(),
-                       reinterpret_cast<const unsigned char*>(data.data()), data.size()) != 1) {
-    throw malformed("the signature is wrong");
-  }
-}
-
 json to_json(const Identifier& identifier) {
   return {{"type", identifier.type == Identifier::Type::dns ? "dns" : "ip"}, {"value", identifier.value}};
-}
-
-Response reply(int status, const json& body) {
-  Response response;
-  response.status = status;
-  response.headers.emplace("content-type", "application/json");
-  response.body = body.dump(2);
-  return response;
 }
 
 /// RFC 9110 5.6.7
@@ -194,18 +55,6 @@ std::string http_date(TimePoint time) {
                 static_cast<int>(clock.minutes().count()), static_cast<int>(clock.seconds().count()));
   return text.data();
 }
-
-/// What Let's Encrypt suggests: 1 % of the lifetime around two thirds of it, or around half where it is short.
-Window around_the_ideal(const Validity& validity) {
-  const Duration lifetime = validity.lifetime();
-  const TimePoint ideal = validity.not_after - (lifetime < std::chrono::days(10) ? lifetime / 2 : lifetime / 3);
-  return {ideal - lifetime / 100, ideal + lifetime / 100};
-}
-
-struct Account {
-  std::string id;
-  json jwk;
-};
 
 struct Challenge {
   std::string id;
@@ -238,14 +87,6 @@ struct Order {
   std::string pem;
 };
 
-/// A certificate, by its name for renewals.
-struct Issued {
-  std::string account;
-  std::vector<Identifier> identifiers;
-  Validity validity;
-  bool revoked = false;
-};
-
 /// A validation that still has to be done, with nothing locked.
 struct Validation {
   std::string account;
@@ -257,9 +98,7 @@ struct Validation {
 };
 
 /// What a checked JWS says.
-struct Signed {
-  std::string account;  ///< Its id; empty if signed by a bare key.
-  json jwk;
+struct Signed : Signer {
   std::string payload;
 
   bool post_as_get() const { return payload.empty(); }
@@ -274,7 +113,8 @@ struct Signed {
 }  // namespace
 
 struct FakeCa::State {
-  State(Clock& the_clock, std::string url) : clock(the_clock), base(std::move(url)) {}
+  State(Clock& the_clock, const std::string& url)
+      : clock(the_clock), base(url), accounts(url), certificates(the_clock), limits(the_clock) {}
 
   Clock& clock;
   const std::string base;
@@ -289,7 +129,6 @@ struct FakeCa::State {
   std::deque<std::pair<std::string, Response>> prepared;
   std::deque<std::string> lost;
   std::string retry_after_text;
-  bool external_account = false;
   bool pending_for_ever = false;
   int authorization_polls = 0;
   std::map<std::string, Refusal> failing;
@@ -301,26 +140,18 @@ struct FakeCa::State {
   Duration back = 1h;
   bool other_key = false;
   std::function<std::string(const std::string&)> tampering;
-  bool advises = true;
-  std::function<Window(const Validity&)> suggestion;
-  std::string advice_retry_after = "21600";
-  std::string explanation;
-  std::optional<Refusal> replaces_refusal;
-  bool limited = false;
   std::function<void(const Certificate&)> issue_seen;
   bool remembering = true;
 
   std::minstd_rand dice{1};
   int last_id = 0;
   std::set<std::string> nonces;
-  std::map<std::string, Account> accounts;
+  Accounts accounts;
+  Certificates certificates;
+  Limits limits;
   std::map<std::string, Authorization> authorizations;
   std::map<std::string, Order> orders;
-  std::map<std::string, Issued> issued;
-  std::map<std::string, TimePoint> full_at;  ///< Buckets of tokens, by name.
   std::vector<Exchange> exchanges;
-  int limits_met = 0;
-  int accounts_created = 0;
   int orders_created = 0;
   int certificates_issued = 0;
 
@@ -343,113 +174,40 @@ struct FakeCa::State {
   }
 
   // The order of these checks is Pebble's: it decides which fault is named when there are several.
-  Signed open_jws(const Request& request, bool by_bare_key) {
+  Signed open_jws(const Request& request, Accounts::By by) {
     if (request.content_type != "application/jose+json") {
       throw Refusal{415, "malformed", "the content type is not application/jose+json"};
     }
-    const json jws = json::parse(request.body, nullptr, false);
-    if (!jws.is_object() || jws.contains("header") || jws.contains("signatures")) {
-      throw malformed("the body is no flattened JWS without an unprotected header");
-    }
-    const json header = json::parse(decoded(jws, "protected"), nullptr, false);
-    const std::string payload = decoded(jws, "payload");
-    const std::string signature = decoded(jws, "signature");
-    if (!header.is_object() || signature.empty()) throw malformed("the JWS is not signed");
+    const Jws jws = read_jws(json::parse(request.body, nullptr, false));
+    const Signed result{accounts.signer(jws.header, by), jws.payload};
+    check_signature(jws, result.jwk);
 
-    Signed result{{}, {}, payload};
-    const bool has_kid = header.contains("kid");
-    const bool has_jwk = header.contains("jwk");
-    if (has_kid && has_jwk) throw malformed("jwk and kid are mutually exclusive");
-    if (by_bare_key) {
-      if (!has_jwk || !header["jwk"].is_object()) throw malformed("no jwk in the header");
-      result.jwk = header["jwk"];
-    } else {
-      const std::string kid = text_of(header, "kid");
-      const std::string prefix = base + "/account/";
-      if (!kid.starts_with(prefix)) throw malformed("kid is not the URL of an account");
-      const auto account = accounts.find(kid.substr(prefix.size()));
-      if (account == accounts.end()) throw Refusal{400, "accountDoesNotExist", "no account " + kid};
-      result.account = account->first;
-      result.jwk = account->second.jwk;
-    }
-
-    check_signature(result.jwk, text_of(header, "alg"), text_of(jws, "protected") + "." + text_of(jws, "payload"),
-                    signature);
-
-    const std::string url = text_of(header, "url");
+    const std::string url = text_of(jws.header, "url");
     if (url.empty()) throw malformed("no url in the header");
-    const bool known_nonce = nonces.erase(text_of(header, "nonce")) == 1;
-    if (rejects_this_nonce() || !known_nonce) {
-      throw Refusal{400, "badNonce", "unknown nonce " + text_of(header, "nonce")};
-    }
+    const std::string nonce = text_of(jws.header, "nonce");
+    const bool known_nonce = nonces.erase(nonce) == 1;
+    if (rejects_this_nonce() || !known_nonce) throw Refusal{400, "badNonce", "unknown nonce " + nonce};
     if (url != request.url) throw malformed("the url in the header is not the one of the request");
     return result;
   }
 
   json directory() const {
-    json all = {{"newNonce", base + "/new-nonce"},
-                {"newAccount", base + "/new-account"},
-                {"newOrder", base + "/new-order"},
-                {"revokeCert", base + "/revoke-cert"},
-                {"keyChange", base + "/key-change"},
-                {"meta", {{"termsOfService", terms()}, {"externalAccountRequired", external_account}}}};
-    if (advises) all["renewalInfo"] = base + "/renewal-info";
+    json all = {
+        {"newNonce", base + "/new-nonce"},
+        {"newAccount", base + "/new-account"},
+        {"newOrder", base + "/new-order"},
+        {"revokeCert", base + "/revoke-cert"},
+        {"keyChange", base + "/key-change"},
+        {"meta", {{"termsOfService", terms()}, {"externalAccountRequired", accounts.external_account_required}}}};
+    if (certificates.advises) all["renewalInfo"] = base + "/renewal-info";
     return all;
   }
 
   std::string terms() const { return base + "/terms"; }
 
-  /// Throws when the bucket is empty.
-  void check_limit(const std::string& bucket, const Limit& limit, const std::string& what) {
-    const TimePoint now = clock.now();
-    const TimePoint full = std::max(full_at[bucket], now) + limit.refill;
-    const TimePoint free = full - limit.burst * limit.refill;
-    if (!limited || free <= now) return;
-    ++limits_met;
-    std::string moment = format_rfc3339(std::chrono::ceil<std::chrono::seconds>(free));
-    moment.replace(10, 1, " ").replace(19, 1, " UTC");
-    throw Refusal{429, "rateLimited", what + ", retry after " + moment + ": see https://limits.example/", free - now};
-  }
-
-  void spend(const std::string& bucket, const Limit& limit) {
-    full_at[bucket] = std::max(full_at[bucket], clock.now()) + limit.refill;
-  }
-
-  static std::string bucket_of(const std::vector<Identifier>& sorted) {
-    std::string bucket = "issued";
-    for (const Identifier& identifier : sorted) bucket += " " + identifier.value;
-    return bucket;
-  }
-
-  static std::string failures_of(const std::string& account, const Identifier& identifier) {
-    return "failed " + account + " " + identifier.value;
-  }
-
-  /// RFC 9773 4.2
-  Response renewal_info(const std::string& id) const {
-    const auto found = issued.find(id);
-    if (found == issued.end()) throw Refusal{404, "malformed", "no certificate " + id};
-    Window window = suggestion ? suggestion(found->second.validity) : around_the_ideal(found->second.validity);
-    if (found->second.revoked) window = {clock.now() - 1h, clock.now() - 30min};
-    json body = {{"suggestedWindow", {{"start", format_rfc3339(window.start)}, {"end", format_rfc3339(window.end)}}}};
-    if (!explanation.empty()) body["explanationURL"] = explanation;
-    Response response = reply(200, body);
-    if (!advice_retry_after.empty()) response.headers.emplace("retry-after", advice_retry_after);
-    return response;
-  }
-
   /// RFC 9773 5
   void check_replaces(const Order& order) const {
-    if (replaces_refusal) throw Refusal(*replaces_refusal);
-    const auto found = issued.find(order.replaces);
-    if (found == issued.end()) throw Refusal{404, "malformed", "no certificate " + order.replaces};
-    const Issued& before = found->second;
-    if (before.account != order.account) throw not_yours();
-    const bool overlaps =
-        std::any_of(before.identifiers.begin(), before.identifiers.end(), [&](const Identifier& name) {
-          return std::find(order.identifiers.begin(), order.identifiers.end(), name) != order.identifiers.end();
-        });
-    if (!overlaps) throw malformed("the certificate that is replaced has no name of this order");
+    certificates.check_replaces(order.replaces, order.account, order.identifiers);
     for (const auto& [id, other] : orders) {
       if (other.replaces == order.replaces && status(other) != "invalid") {
         throw Refusal{409, "alreadyReplaced", "order " + id + " replaces that certificate already"};
@@ -462,38 +220,9 @@ struct FakeCa::State {
     const TimePoint before = clock.now() - std::chrono::days(120);
     std::erase_if(orders, [&](const auto& order) { return order.second.expires < before; });
     std::erase_if(authorizations, [&](const auto& authorization) { return authorization.second.expires < before; });
-    std::erase_if(issued, [&](const auto& entry) { return entry.second.validity.not_after < before; });
-    std::erase_if(full_at, [&](const auto& bucket) { return bucket.second < before; });
+    certificates.forget(before);
+    limits.forget(before);
     if (nonces.size() > 10'000) nonces.clear();
-  }
-
-  Response new_account(const Signed& request) {
-    const json payload = request.object();
-    const std::string print = thumbprint(request.jwk);
-    const auto answer = [this](int status, const Account& account) {
-      Response response = reply(status, {{"status", "valid"}});
-      response.headers.emplace("location", base + "/account/" + account.id);
-      return response;
-    };
-    for (const auto& [id, account] : accounts) {
-      if (thumbprint(account.jwk) == print) return answer(200, account);
-    }
-    if (payload.value("onlyReturnExisting", false)) {
-      throw Refusal{400, "accountDoesNotExist", "no account has this key"};
-    }
-    if (!payload.value("termsOfServiceAgreed", false)) {
-      throw Refusal{403, "userActionRequired", "the terms of service were not agreed to"};
-    }
-    if (external_account) throw Refusal{403, "externalAccountRequired", "no external account binding"};
-    for (const json& contact : payload.value("contact", json::array())) {
-      const std::string address = contact.is_string() ? contact.get<std::string>() : "";
-      if (!address.starts_with("mailto:")) throw Refusal{400, "unsupportedContact", "no mail address: " + address};
-      if (address.find('@') == std::string::npos) throw Refusal{400, "invalidContact", "invalid address: " + address};
-    }
-    ++accounts_created;
-    const Account account{next_id(), request.jwk};
-    accounts[account.id] = account;
-    return answer(201, account);
   }
 
   Authorization* reusable(const std::string& account, const Identifier& identifier) {
@@ -542,15 +271,8 @@ struct FakeCa::State {
     order.account = request.account;
     order.replaces = text_of(payload, "replaces");
     if (!order.replaces.empty()) check_replaces(order);
-    const std::string orders_bucket = "orders " + order.account;
-    check_limit(bucket_of(order.identifiers), certificates_of_names,
-                "too many certificates (5) for these names in 168 hours");
-    for (const Identifier& name : order.identifiers) {
-      check_limit(failures_of(order.account, name), failed_validations,
-                  "too many failed authorizations (5) for " + name.value + " in the last hour");
-    }
-    check_limit(orders_bucket, orders_of_account, "too many new orders (300) from this account in the last 3 hours");
-    spend(orders_bucket, orders_of_account);
+    limits.check_order(order.account, order.identifiers);
+    limits.ordered(order.account);
     if (!remembering) forget_what_is_long_over();
     ++orders_created;
     order.id = next_id();
@@ -637,8 +359,8 @@ struct FakeCa::State {
       throw Refusal{403, "unauthorized", "the request is for other names than the order"};
     }
     // RFC 8555 11.1: no certificate for an account's key.
-    for (const auto& [id, account] : accounts) {
-      if (is_key_of(csr, account.jwk)) throw Refusal{400, "badCSR", "the key is an account's key"};
+    for (const json& jwk : accounts.keys()) {
+      if (is_key_of(csr, jwk)) throw Refusal{400, "badCSR", "the key is an account's key"};
     }
     order.finalized = true;
     order.polls_left = order_polls;
@@ -649,10 +371,9 @@ struct FakeCa::State {
     if (other_key) chain = authority.issue(PrivateKey::generate(KeyType::ec256), wanted, validity);
     order.pem = chain->pem();
     ++certificates_issued;
-    spend(bucket_of(wanted), certificates_of_names);
+    limits.issued(wanted);
     const Certificate& leaf = chain->leaf();
-    issued[base64url_encode(leaf.authority_key_id()) + "." + base64url_encode(leaf.serial_octets())] = {
-        order.account, wanted, validity};
+    certificates.add(order.account, wanted, leaf);
     if (issue_seen) issue_seen(leaf);
   }
 
@@ -779,7 +500,7 @@ struct FakeCa::State {
       if (challenge.id != validation.challenge) continue;
       challenge.status = "validated";
       challenge.error = failure;
-      if (failure) spend(failures_of(validation.account, validation.identifier), failed_validations);
+      if (failure) limits.validation_failed(validation.account, validation.identifier);
     }
   }
 
@@ -805,13 +526,19 @@ struct FakeCa::State {
       response.status = request.method == Request::Method::head ? 200 : 204;
       return response;
     }
-    if (const auto id = rest_behind("/renewal-info/"); id && advises && !post) return renewal_info(*id);
+    if (const auto id = rest_behind("/renewal-info/"); id && certificates.advises && !post) {
+      return certificates.renewal_info(*id);
+    }
     if (!post) throw Refusal{405, "malformed", "method not allowed"};
 
     const bool making_account = path == "/new-account";
-    const Signed opened = open_jws(request, making_account);
+    const Signed opened = open_jws(request, making_account ? Accounts::By::bare_key : Accounts::By::account);
     payload = opened.payload;
-    if (making_account) return new_account(opened);
+    if (making_account) return accounts.new_account(opened.jwk, opened.object(), next_id());
+    if (const auto id = rest_behind("/account/")) {
+      return accounts.update(*id, opened, opened.post_as_get() ? json() : opened.object());
+    }
+    if (path == "/key-change") return accounts.change_key(opened, request.url, opened.object());
     if (path == "/new-order") return new_order(opened);
     if (const auto id = rest_behind("/challenge/")) return answer_challenge(*id, opened, validation);
     if (const auto id = rest_behind("/finalize/")) return finalize(*id, opened);
@@ -853,6 +580,7 @@ struct FakeCa::State {
       if (refusal.type == "userActionRequired") {
         response.headers.emplace("link", "<" + terms() + ">;rel=\"terms-of-service\"");
       }
+      if (!refusal.location.empty()) response.headers.emplace("location", refusal.location);
       if (refusal.retry_after) {
         const auto seconds = std::chrono::ceil<std::chrono::seconds>(*refusal.retry_after);
         response.headers.emplace("retry-after", std::to_string(seconds.count()));
@@ -983,12 +711,12 @@ void FakeCa::retry_after(const std::string& text) {
 
 void FakeCa::require_external_account() {
   const std::lock_guard lock(state_->mutex);
-  state_->external_account = true;
+  state_->accounts.external_account_required = true;
 }
 
 void FakeCa::forget_accounts() {
   const std::lock_guard lock(state_->mutex);
-  state_->accounts.clear();
+  state_->accounts.forget();
 }
 
 void FakeCa::forget_orders() {
@@ -1054,37 +782,38 @@ void FakeCa::tamper_chain(std::function<std::string(const std::string&)> tamper)
 
 void FakeCa::offer_renewal_info(bool offered) {
   const std::lock_guard lock(state_->mutex);
-  state_->advises = offered;
+  state_->certificates.advises = offered;
 }
 
 void FakeCa::suggest(std::function<Window(const Validity&)> window) {
   const std::lock_guard lock(state_->mutex);
-  state_->suggestion = std::move(window);
+  state_->certificates.suggestion = std::move(window);
 }
 
 void FakeCa::suggest_again_after(const std::string& text) {
   const std::lock_guard lock(state_->mutex);
-  state_->advice_retry_after = text;
+  state_->certificates.retry_after = text;
 }
 
 void FakeCa::explain(const std::string& url) {
   const std::lock_guard lock(state_->mutex);
-  state_->explanation = url;
+  state_->certificates.explanation = url;
 }
 
 void FakeCa::revoke_all() {
   const std::lock_guard lock(state_->mutex);
-  for (auto& [id, certificate] : state_->issued) certificate.revoked = true;
+  state_->certificates.revoke_all();
 }
 
 void FakeCa::refuse_replaces(int status, const std::string& problem_type, const std::string& detail) {
   const std::lock_guard lock(state_->mutex);
-  state_->replaces_refusal = status == 0 ? std::nullopt : std::optional(Refusal{status, problem_type, detail});
+  state_->certificates.replaces_refusal =
+      status == 0 ? std::nullopt : std::optional(Refusal{status, problem_type, detail});
 }
 
 void FakeCa::enforce_limits(bool enforced) {
   const std::lock_guard lock(state_->mutex);
-  state_->limited = enforced;
+  state_->limits.enforce(enforced);
 }
 
 void FakeCa::on_issue(std::function<void(const Certificate&)> seen) {
@@ -1099,12 +828,12 @@ void FakeCa::forget_requests() {
 
 int FakeCa::limits_met() const {
   const std::lock_guard lock(state_->mutex);
-  return state_->limits_met;
+  return state_->limits.met();
 }
 
 int FakeCa::accounts_created() const {
   const std::lock_guard lock(state_->mutex);
-  return state_->accounts_created;
+  return state_->accounts.created();
 }
 
 int FakeCa::orders_created() const {
