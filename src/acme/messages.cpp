@@ -192,6 +192,16 @@ Challenge to_challenge(const json& object) {
   return challenge;
 }
 
+/// A flattened JWS (RFC 7515 7.2.2).
+template <class Sign>
+std::string flattened(const json& header, const std::string& payload, const Sign& sign) {
+  const std::string protected_header = base64url_encode(header.dump());
+  const std::string encoded_payload = base64url_encode(payload);
+  const std::string signature = sign(protected_header + "." + encoded_payload);
+  return json{{"protected", protected_header}, {"payload", encoded_payload}, {"signature", base64url_encode(signature)}}
+      .dump();
+}
+
 }  // namespace
 
 Directory read_directory(const std::string& body, const std::string& url) {
@@ -274,10 +284,18 @@ std::string host_of(const std::string& url) {
   return printable(url.substr(host, url.find_first_of("/?#", host) - host), 300);
 }
 
-std::string new_account_payload(const std::string& contact) {
+std::string new_account_payload(const std::string& contact, const std::string& binding) {
   json payload = {{"termsOfServiceAgreed", true}};
   if (!contact.empty()) payload["contact"] = {"mailto:" + contact};
+  if (!binding.empty()) payload["externalAccountBinding"] = json::parse(binding);
   return payload.dump();
+}
+
+std::string account_binding(const ExternalAccount& external, const PrivateKey& key,
+                            const std::string& new_account_url) {
+  const char* algorithm = external.hash == Hash::sha256 ? "HS256" : external.hash == Hash::sha384 ? "HS384" : "HS512";
+  const json header = {{"alg", algorithm}, {"kid", external.kid}, {"url", new_account_url}};
+  return flattened(header, key.jwk(), [&](const std::string& data) { return hmac(external.hash, external.key, data); });
 }
 
 std::string new_order_payload(const std::vector<Identifier>& identifiers, const std::string& replaces) {
@@ -304,11 +322,7 @@ std::string signed_request(const PrivateKey& key, const std::string& account_url
   } else {
     header["kid"] = account_url;
   }
-  const std::string protected_header = base64url_encode(header.dump());
-  const std::string encoded_payload = base64url_encode(payload);
-  const std::string signature = key.sign_jws(protected_header + "." + encoded_payload);
-  return json{{"protected", protected_header}, {"payload", encoded_payload}, {"signature", base64url_encode(signature)}}
-      .dump();
+  return flattened(header, payload, [&key](const std::string& data) { return key.sign_jws(data); });
 }
 
 }  // namespace acme_agent

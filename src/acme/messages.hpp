@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include <acme_agent/acme/external_account.hpp>
 #include <acme_agent/acme/resources.hpp>
 #include <acme_agent/crypto/private_key.hpp>
 
@@ -31,7 +32,10 @@ std::string host_of(const std::string& url);
 
 // What is written.
 
-std::string new_account_payload(const std::string& contact);
+/// `binding`: from account_binding(); empty: none.
+std::string new_account_payload(const std::string& contact, const std::string& binding);
+/// A JWS that binds the account `key` to an external account (RFC 8555 7.3.4).
+std::string account_binding(const ExternalAccount& external, const PrivateKey& key, const std::string& new_account_url);
 std::string new_order_payload(const std::vector<Identifier>& identifiers, const std::string& replaces);
 std::string finalize_payload(std::string_view csr_der);
 

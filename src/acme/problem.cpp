@@ -45,7 +45,7 @@ constexpr std::array known_problems = {
     Known{"userActionRequired", Remedy::ask_operator, "the server wants somebody to act first",
           "read what it asks for, there"},
     Known{"externalAccountRequired", Remedy::ask_operator, "the server issues only to accounts that it knows already",
-          "choose another --server: external account binding is not supported yet"},
+          "give --eab-kid and --eab-hmac-key-file"},
     Known{"rejectedIdentifier", Remedy::ask_operator, "the server does not issue for this name", "check --domain"},
     Known{"unsupportedIdentifier", Remedy::ask_operator, "the server does not issue for this kind of name",
           "check --domain or choose another --server"},

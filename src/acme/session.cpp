@@ -69,16 +69,45 @@ const Directory& Session::directory(const std::stop_token& stop) {
   return *directory_;
 }
 
-std::string Session::new_account(const std::string& contact, const std::stop_token& stop) {
+std::string Session::new_account(const std::string& contact, const std::optional<ExternalAccount>& external,
+                                 const std::stop_token& stop) {
   const Directory& at = directory(stop);
-  if (at.external_account_required) {
-    throw Error(Remedy::ask_operator, "the server at " + host_of(directory_url_) +
-                                          " makes accounts only with an external account binding, which is not "
-                                          "supported yet: choose another --server");
+  const auto unbound = [this] {
+    return Error(Remedy::ask_operator, "the server at " + host_of(directory_url_) +
+                                           " makes accounts only for customers that it knows already (external account "
+                                           "binding): " +
+                                           how_to_bind(directory_url_));
+  };
+  if (at.external_account_required && !external) {
+    // Who has an account already needs no binding any more.
+    if (const std::optional<std::string> known = find_account(stop)) return *known;
+    throw unbound();
   }
-  const Response response = post(at.new_account, new_account_payload(contact), "", stop);
-  account_url_ = location(response, at.new_account, "our account");
-  return account_url_;
+  const std::string binding = external ? account_binding(*external, account_key_, at.new_account) : "";
+  try {
+    const Response response = post(at.new_account, new_account_payload(contact, binding), "", stop);
+    account_url_ = location(response, at.new_account, "our account");
+    return account_url_;
+  } catch (const ProblemError& refused) {
+    const std::string& type = refused.problem().type;
+    if (!external && type == "externalAccountRequired") throw unbound();
+    if (!external || (type != "unauthorized" && type != "malformed")) throw;
+    throw Error(Remedy::ask_operator, "the server at " + host_of(directory_url_) +
+                                          " does not take the external account binding: \"" +
+                                          printable(refused.problem().detail) + "\" (" + printable(type) +
+                                          "); check --eab-kid and --eab-hmac-key-file");
+  }
+}
+
+std::optional<std::string> Session::find_account(const std::stop_token& stop) {
+  const std::string& url = directory(stop).new_account;
+  try {
+    account_url_ = location(post(url, R"({"onlyReturnExisting":true})", "", stop), url, "our account");
+    return account_url_;
+  } catch (const ProblemError& refused) {
+    if (refused.problem().type != "accountDoesNotExist") throw;
+    return std::nullopt;
+  }
 }
 
 Order Session::new_order(const std::vector<Identifier>& identifiers, const std::string& replaces,

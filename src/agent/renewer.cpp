@@ -131,7 +131,11 @@ Account Renewer::account_for(const Managed& managed, const AcmeServer& server) c
 /// Two threads that do this at once get the same account, as they use the same key.
 std::string Renewer::register_account(const Managed& managed, const AcmeServer& server, Session& session,
                                       const Account& account, const std::stop_token& stop) const {
-  const std::string url = session.new_account(managed.email, stop);
+  // Of several servers, only those that ask for a binding get it: it is known to one of them.
+  const bool bound =
+      server.external_account && (managed.servers.size() == 1 || session.directory(stop).external_account_required);
+  const std::string url =
+      session.new_account(managed.email, bound ? std::optional(server.external_account()) : std::nullopt, stop);
   const std::lock_guard lock(accounts_mutex_);
   const std::optional<Account> known = accounts_.load(server.url);
   if (known && known->url == url) return url;

@@ -1,15 +1,20 @@
 #include "wiring.hpp"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <set>
 #include <utility>
 
+#include <acme_agent/acme/external_account.hpp>
+#include <acme_agent/agent/known_servers.hpp>
+#include <acme_agent/base/text.hpp>
 #include <acme_agent/broker/reloader.hpp>
 #include <acme_agent/challenge/http01_solver.hpp>
 #include <acme_agent/crypto/root_bundle.hpp>
 #include <acme_agent/net/curl_transport.hpp>
+#include <acme_agent/sys/file.hpp>
 
 #include "connection_pool.hpp"
 
@@ -46,6 +51,34 @@ void raise_file_limit(const Configuration& configuration) {
   ::setrlimit(RLIMIT_NOFILE, &limit);  // where that is not enough, the lock that fails says so
 }
 
+ExternalAccount external_account_in(const std::string& key_file, const std::string& kid) {
+  constexpr std::size_t longest = 4096;
+  try {
+    const std::optional<Secret> text = read_file(key_file, longest);
+    if (!text) throw Error(Remedy::ask_operator, "there is no such file");
+    return read_external_account(kid, *text);
+  } catch (const Error& error) {
+    throw Error(Remedy::ask_operator, "eab-hmac-key-file " + printable(key_file) + ": " + error.message());
+  }
+}
+
+void warn_if_all_can_read(const std::string& secret_file, Log& log) {
+  struct stat status {};
+  if (::stat(secret_file.c_str(), &status) == 0 && (status.st_mode & 0004) != 0)
+    log.warning(printable(secret_file) + " holds a secret, and every user of this machine can read it: chmod 0600 " +
+                printable(secret_file));
+}
+
+/// The binding is needed once only: its file may be gone when there is an account. Let's Encrypt needs none.
+void check_external_account(const CertificateSettings& settings, const Accounts& accounts) {
+  const auto is_known = [&](const Server& server) {
+    const std::optional<Account> account = accounts.load(server.directory_url);
+    return known_server(server.directory_url) != nullptr || (account && !account->url.empty());
+  };
+  if (!std::all_of(settings.servers.begin(), settings.servers.end(), is_known))
+    external_account_in(settings.eab_hmac_key_file->native(), settings.eab_kid);
+}
+
 std::string pid_text(FileLock::Holder holder) {
   return holder.pid > 0 ? " (pid " + std::to_string(holder.pid) + ")" : "";
 }
@@ -67,11 +100,15 @@ void check_machine(const Configuration& configuration) {
   };
   std::set<std::string> owners;
   std::set<std::string> bundles;
+  std::set<std::string> bindings;
   for (const CertificateSettings& settings : configuration.certificates) {
     if (!settings.owner.empty() && owners.insert(settings.owner).second)
       try_out("owner of " + settings.name, [&] { parse_owner(settings.owner, settings.mode); });
     if (settings.ca_bundle && bundles.insert(settings.ca_bundle->native()).second)
       try_out("ca-bundle", [&] { RootBundle{*settings.ca_bundle}; });
+    if (settings.eab_hmac_key_file && bindings.insert(settings.eab_hmac_key_file->native()).second)
+      try_out("the external account binding",
+              [&] { check_external_account(settings, StateFolder(configuration.state_dir).accounts()); });
   }
   std::string all;
   for (const std::string& complaint : complaints) all += (all.empty() ? "" : "\n") + complaint;
@@ -110,7 +147,7 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   Managed managed;
   managed.name = settings.name;
   managed.identifiers = settings.identifiers;
-  for (const Server& server : settings.servers) managed.servers.push_back(server_for(server, settings.ca_bundle));
+  for (const Server& server : settings.servers) managed.servers.push_back(server_for(server, settings));
   managed.email = settings.email;
   managed.key_type = settings.key_type;
   managed.reuse_key = settings.reuse_key;
@@ -140,15 +177,21 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   return managed;
 }
 
-std::shared_ptr<const AcmeServer> Wiring::server_for(const Server& server,
-                                                     const std::optional<std::filesystem::path>& ca_bundle) {
-  std::shared_ptr<const AcmeServer>& known = servers_[{server.name, ca_bundle ? ca_bundle->native() : ""}];
+std::shared_ptr<const AcmeServer> Wiring::server_for(const Server& server, const CertificateSettings& settings) {
+  const std::string key_file = settings.eab_hmac_key_file.value_or("").native();
+  std::shared_ptr<const AcmeServer>& known =
+      servers_[{server.name, settings.ca_bundle.value_or("").native(), settings.eab_kid, key_file}];
   if (!known) {
     state_.accounts().refuse_newer(server.directory_url);
-    const CurlTransport::Options options{std::string("acme-agent/") + ACME_AGENT_VERSION, ca_bundle};
+    const CurlTransport::Options options{std::string("acme-agent/") + ACME_AGENT_VERSION, settings.ca_bundle};
     const auto pool = std::make_shared<ConnectionPool>([options] { return std::make_unique<CurlTransport>(options); });
+    std::function<ExternalAccount()> external_account;
+    if (!key_file.empty()) {
+      warn_if_all_can_read(key_file, log_);
+      external_account = [kid = settings.eab_kid, key_file] { return external_account_in(key_file, kid); };
+    }
     known = std::make_shared<const AcmeServer>(
-        AcmeServer{server.directory_url, server.name, [pool] { return pool->take(); }});
+        AcmeServer{server.directory_url, server.name, [pool] { return pool->take(); }, std::move(external_account)});
   }
   return known;
 }

@@ -42,8 +42,7 @@ class Wiring {
 
  private:
   Managed manage_one(const CertificateSettings& settings);
-  std::shared_ptr<const AcmeServer> server_for(const Server& server,
-                                               const std::optional<std::filesystem::path>& ca_bundle);
+  std::shared_ptr<const AcmeServer> server_for(const Server& server, const CertificateSettings& settings);
   std::shared_ptr<Reloader> reloader_for(const ReloadRule& rule);
   std::shared_ptr<Solver> solver_for(const Endpoint& endpoint);
   Ownership ownership_for(const CertificateSettings& settings);
@@ -59,7 +58,7 @@ class Wiring {
   /// What many certificates share; made once for those that are told the same. An unchanged one stays equal (Managed).
   std::map<std::string, std::shared_ptr<Http01Listener>> listeners_;
   std::map<std::string, std::shared_ptr<Solver>> solvers_;
-  std::map<std::pair<std::string, std::string>, std::shared_ptr<const AcmeServer>> servers_;
+  std::map<std::vector<std::string>, std::shared_ptr<const AcmeServer>> servers_;
   std::vector<std::pair<ReloadRule, std::shared_ptr<Reloader>>> reloaders_;
   std::map<std::string, Ownership> owners_;
   Renewer renewer_;

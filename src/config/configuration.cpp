@@ -145,6 +145,10 @@ class Certificates {
       certificate.probe_is_default = !certificate.reload.empty();
       if (certificate.probe_is_default) certificate.probes = {{"localhost", 8883}};
     }
+    if (certificate.eab_kid.empty() != !certificate.eab_hmac_key_file)
+      complaints_.add(place + ": " + (certificate.eab_kid.empty() ? "eab-hmac-key-file" : "eab-kid") +
+                      " is of no use alone: give " + (certificate.eab_kid.empty() ? "eab-kid" : "eab-hmac-key-file") +
+                      " as well");
     const auto [namesake, new_name] = names_.emplace(certificate.name, place);
     const std::string folder = folder_of(certificate, configuration_.state_dir);
     const auto [neighbour, new_folder] = folders_.emplace(folder, place);

@@ -58,9 +58,9 @@ constexpr std::array table = {
            .set_certificate = set_server,
            .default_value = "letsencrypt",
            .overview = true,
-           .meaning = "letsencrypt, letsencrypt-staging or an https:// URL",
-           .detail =
-               "; of several, the next one is used when the one before keeps failing, or fails when the end is near"},
+           .meaning = "letsencrypt, zerossl, google or an https:// URL",
+           .detail = "; letsencrypt-staging for a trial; of several, the next one is used when the one before keeps "
+                     "failing, or fails when the end is near"},
     Option{.group = server,
            .name = "ca-bundle",
            .argument = "FILE",
@@ -74,6 +74,20 @@ constexpr std::array table = {
            .default_words = "none",
            .overview = true,
            .meaning = "contact of the account"},
+    Option{.group = server,
+           .name = "eab-kid",
+           .argument = "ID",
+           .set_certificate = set_eab_kid,
+           .default_words = "none",
+           .meaning = "id of the key of --eab-hmac-key-file, for servers that want an external account binding; of "
+                      "several servers, those that ask for one get it"},
+    Option{.group = server,
+           .name = "eab-hmac-key-file",
+           .argument = "FILE",
+           .set_certificate = set_eab_hmac_key_file,
+           .default_words = "none",
+           .meaning = "file with the key in base64, as the CA shows it (hs384: or hs512: in front where the CA wants "
+                      "that); read when an account is made, not needed afterwards"},
     Option{.group = server,
            .name = "challenge",
            .argument = "TYPE",
@@ -173,10 +187,10 @@ constexpr std::array table = {
 };
 
 constexpr std::string_view later[] = {
-    "eab-kid", "eab-hmac-key-file", "profile",        "key-file",      "csr",    "preferred-chain", "alpn-listen",
-    "webroot", "dns-hook",          "dns-update",     "dns-tsig-file", "deploy", "device-trust",    "for",
-    "broker",  "status-listen",     "mqtt",           "alert",         "as",     "reason",          "files",
-    "format",  "dry-run",           "max-chain-bytes"};
+    "profile",  "key-file",      "csr",           "preferred-chain", "alpn-listen",  "webroot",
+    "dns-hook", "dns-update",    "dns-tsig-file", "deploy",          "device-trust", "for",
+    "broker",   "status-listen", "mqtt",          "alert",           "as",           "reason",
+    "files",    "format",        "dry-run",       "max-chain-bytes"};
 
 }  // namespace
 

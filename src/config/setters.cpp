@@ -109,9 +109,9 @@ bool https_url(std::string_view text) {
 Server server_called(const std::string& server) {
   if (server == "letsencrypt") return {server, "https://acme-v02.api.letsencrypt.org/directory"};
   if (server == "letsencrypt-staging") return {server, "https://acme-staging-v02.api.letsencrypt.org/directory"};
-  if (server == "zerossl" || server == "google" || server == "local") {
-    refuse("the server '" + server + "' is not in this version yet: choose letsencrypt, letsencrypt-staging or a URL");
-  }
+  if (server == "zerossl") return {server, "https://acme.zerossl.com/v2/DV90"};
+  if (server == "google") return {server, "https://dv.acme-v02.api.pki.goog/directory"};
+  if (server == "local") refuse("the server 'local' is not in this version yet: choose letsencrypt or a URL");
   if (server.starts_with("http://")) {
     refuse(in_quotes(server) +
            " is not encrypted, and ACME is spoken over HTTPS only (RFC 8555 6.1): give an https:// URL");
@@ -120,8 +120,8 @@ Server server_called(const std::string& server) {
     if (!https_url(server)) refuse(in_quotes(server) + " is not a URL of the form https://HOST[:PORT]/PATH");
     return {server, server};
   }
-  const std::string meant = nearest(server, {"letsencrypt", "letsencrypt-staging"});
-  refuse(in_quotes(server) + " is not letsencrypt, letsencrypt-staging or an https:// URL" +
+  const std::string meant = nearest(server, {"letsencrypt", "letsencrypt-staging", "zerossl", "google"});
+  refuse(in_quotes(server) + " is not letsencrypt, letsencrypt-staging, zerossl, google or an https:// URL" +
          (meant.empty() ? "" : ": did you mean '" + meant + "'?"));
 }
 
@@ -207,6 +207,14 @@ void set_email(const Setting& setting, CertificateSettings& certificate) {
     refuse(in_quotes(setting.value) + " is not a mail address like me@mydyn.example, one and without 'mailto:'");
   }
   certificate.email = setting.value;
+}
+
+void set_eab_kid(const Setting& setting, CertificateSettings& certificate) {
+  certificate.eab_kid = setting.value;
+}
+
+void set_eab_hmac_key_file(const Setting& setting, CertificateSettings& certificate) {
+  certificate.eab_hmac_key_file = absolute_path(setting, setting.value);
 }
 
 void set_challenge(const Setting& setting, CertificateSettings& certificate) {

@@ -15,6 +15,8 @@ void set_placeholder(const Setting& setting, CertificateSettings& certificate);
 void set_server(const Setting& setting, CertificateSettings& certificate);
 void set_ca_bundle(const Setting& setting, CertificateSettings& certificate);
 void set_email(const Setting& setting, CertificateSettings& certificate);
+void set_eab_kid(const Setting& setting, CertificateSettings& certificate);
+void set_eab_hmac_key_file(const Setting& setting, CertificateSettings& certificate);
 void set_challenge(const Setting& setting, CertificateSettings& certificate);
 void set_http_listen(const Setting& setting, CertificateSettings& certificate);
 void set_cert_dir(const Setting& setting, CertificateSettings& certificate);

@@ -15,4 +15,16 @@ std::string sha256(std::string_view bytes) {
   return digest;
 }
 
+std::string hmac(Hash hash, const Secret& key, std::string_view bytes) {
+  const char* name = hash == Hash::sha256 ? "SHA256" : hash == Hash::sha384 ? "SHA384" : "SHA512";
+  std::string code(EVP_MAX_MD_SIZE, '\0');
+  std::size_t size = 0;
+  require(EVP_Q_mac(nullptr, "HMAC", nullptr, name, nullptr, key.reveal().data(), key.reveal().size(),
+                    reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+                    reinterpret_cast<unsigned char*>(code.data()), code.size(), &size) != nullptr,
+          "to compute an HMAC");
+  code.resize(size);
+  return code;
+}
+
 }  // namespace acme_agent

@@ -301,15 +301,6 @@ TEST_CASE("new terms of service are shown to the operator") {
   CHECK(contains(error.message(), "see https://ca.example/terms,2;"));
 }
 
-TEST_CASE("a server that wants an account binding is named as such, and nothing is sent to it") {
-  Talk t;
-  t.ca.require_external_account();
-  const Error error = error_of([&] { t.session.new_account("", never); });
-  CHECK(error.remedy() == Remedy::ask_operator);
-  CHECK(contains(error.message(), "external account binding"));
-  CHECK(t.ca.count("/new-account") == 0);
-}
-
 TEST_CASE("terms of service may be at any kind of URL") {
   Talk t;
   t.ca.answer_next("/directory", answer(200, R"({"newNonce":"https://a.example/n","newAccount":"https://a.example/a",

@@ -9,6 +9,7 @@
 
 #include <acme_agent/acme/session.hpp>
 #include <acme_agent/base/base64url.hpp>
+#include <acme_agent/crypto/digest.hpp>
 #include <acme_agent/net/curl_transport.hpp>
 
 #include "support/fake_ca.hpp"
@@ -147,6 +148,27 @@ auto as_get(std::function<std::string(Bench&)> url, std::string payload = "") {
   };
 }
 
+// The customer of whom both servers know: Pebble from its configuration.
+const std::string external_kid = "kid-1";
+const std::string external_key = "a key of thirty-two octets, yes.";
+
+/// A new account with a binding that `spoil` has been at: its header, and the key of the MAC.
+auto bound(std::function<void(json& header, std::string& mac_key, std::string& payload)> spoil) {
+  return [spoil = std::move(spoil)](Bench& bench) {
+    const PrivateKey key = PrivateKey::generate(KeyType::ec256);
+    json header = {{"alg", "HS256"}, {"kid", external_kid}, {"url", bench.directory.new_account}};
+    std::string mac_key = external_key;
+    std::string payload = key.jwk();
+    spoil(header, mac_key, payload);
+    const std::string first = base64url_encode(header.dump());
+    const std::string second = base64url_encode(payload);
+    const std::string code = hmac(Hash::sha256, Secret(mac_key), first + "." + second);
+    const json binding = {{"protected", first}, {"payload", second}, {"signature", base64url_encode(code)}};
+    return bench.send(
+        bench.account_message(key, {{"termsOfServiceAgreed", true}, {"externalAccountBinding", binding}}));
+  };
+}
+
 const std::vector<Case> cases = {
     // The envelope (RFC 8555 6.2)
     {"nothing wrong", "201", spoiled([](Message&, Bench&) {})},
@@ -281,6 +303,24 @@ const std::vector<Case> cases = {
        return bench.send(message);
      }},
 
+    // External account binding (RFC 8555 7.3.4)
+    {"an account bound to a customer", "201", bound([](json&, std::string&, std::string&) {})},
+    {"a binding to a customer who is not known", "403 unauthorized",
+     bound([](json& header, std::string&, std::string&) { header["kid"] = "kid-2"; })},
+    {"a binding without a kid", "400 malformed",
+     bound([](json& header, std::string&, std::string&) { header.erase("kid"); })},
+    {"a binding with another key", "403 unauthorized",
+     bound([](json&, std::string& mac_key, std::string&) { mac_key = "another"; })},
+    {"a binding for another URL", "400 malformed",
+     bound([](json& header, std::string&, std::string&) { header["url"] = "https://elsewhere.example/"; })},
+    {"a binding with a nonce", "400 malformed",
+     bound([](json& header, std::string&, std::string&) { header["nonce"] = "AAAA"; })},
+    {"a binding without an algorithm", "400 malformed",
+     bound([](json& header, std::string&, std::string&) { header["alg"] = "none"; }),
+     "400 badPublicKey"},
+    {"a binding of another account's key", "400 badPublicKey",
+     bound([](json&, std::string&, std::string& payload) { payload = PrivateKey::generate(KeyType::ec256).jwk(); })},
+
     // Orders (RFC 8555 7.4)
     {"an order without names", "400 malformed",
      spoiled([](Message& message, Bench&) { message.payload = R"({"identifiers":[]})"; })},
@@ -408,6 +448,7 @@ void judge_all(Bench& bench, bool real) {
 TEST_CASE("the CA of the tests refuses what a strict server refuses, with the same status and type of problem") {
   test::FakeClock clock;
   test::FakeCa ca(clock);
+  ca.external_account(external_kid, external_key);
   const std::unique_ptr<Transport> transport = ca.connect();
   Bench bench(*transport, clock, ca.directory_url());
   judge_all(bench, false);

@@ -60,6 +60,8 @@ TEST_CASE("the page of options has every option that the command line takes, wit
                                    "--server SERVER",
                                    "--ca-bundle FILE",
                                    "--email ADDRESS",
+                                   "--eab-kid ID",
+                                   "--eab-hmac-key-file FILE",
                                    "--key-type TYPE",
                                    "--reuse-key yes|no",
                                    "--challenge TYPE",

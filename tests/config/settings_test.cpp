@@ -45,11 +45,13 @@ TEST_CASE("values that make no sense are refused, each with its reason") {
       {"--reuse-key=true", "--reuse-key: 'true' is neither yes nor no"},
       {"--placeholder=YES", "--placeholder: 'YES' is neither yes nor no"},
       {"--server=letsencrpyt",
-       "--server: 'letsencrpyt' is not letsencrypt, letsencrypt-staging or an https:// URL: did you mean "
+       "--server: 'letsencrpyt' is not letsencrypt, letsencrypt-staging, zerossl, google or an https:// URL: did you "
+       "mean "
        "'letsencrypt'?"},
       {"--server=http://localhost:14000/dir", "is not encrypted, and ACME is spoken over HTTPS only"},
-      {"--server=zerossl", "--server: the server 'zerossl' is not in this version yet"},
-      {"--server=google", "'google' is not in this version yet"},
+      {"--server=zerosl", "did you mean 'zerossl'?"},
+      {"--eab-kid=kid-1", "eab-kid is of no use alone: give eab-hmac-key-file as well"},
+      {"--eab-hmac-key-file=/k", "eab-hmac-key-file is of no use alone: give eab-kid as well"},
       {"--server=local", "'local' is not in this version yet"},
       {"--server=ftp://a.example/", "is not a URL of the form https://HOST"},
       {"--server=https://", "is not a URL of the form https://HOST"},
@@ -262,4 +264,15 @@ TEST_CASE("quiet is a yes or no in the file") {
   CHECK(t.load().log_level == LogLevel::info);
   t.file("quiet = 1\n[a.example]\n");
   CHECK(contains(t.complaint(), "acme-agent.conf:1: quiet: '1' is neither yes nor no"));
+}
+
+TEST_CASE("ZeroSSL and Google are known by name, and an external account is an id and a file") {
+  const Loading t;
+  const CertificateSettings certificate =
+      t.with({"--server=zerossl", "--server=google", "--eab-kid=kid-1", "--eab-hmac-key-file=/etc/acme-agent/eab.key"});
+  REQUIRE(certificate.servers.size() == 2);
+  CHECK(certificate.servers[0].directory_url == "https://acme.zerossl.com/v2/DV90");
+  CHECK(certificate.servers[1].directory_url == "https://dv.acme-v02.api.pki.goog/directory");
+  CHECK(certificate.eab_kid == "kid-1");
+  CHECK(certificate.eab_hmac_key_file == "/etc/acme-agent/eab.key");
 }

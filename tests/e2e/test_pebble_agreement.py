@@ -1,12 +1,15 @@
 """FakeCa of the unit tests is as strict as Pebble: the same table of bad requests gets the same verdicts here."""
 
+import base64
+
 from support import programs
 from support.case import Case
 
 
 class SameVerdicts(Case):
     def check(self, version):
-        ca = self.pebble(version=version, always_valid=True, authz_reuse=0)
+        key = base64.urlsafe_b64encode(b"a key of thirty-two octets, yes.").decode().rstrip("=")
+        ca = self.pebble(version=version, always_valid=True, authz_reuse=0, eab={"kid-1": key})
         code, output = programs.run(
             [self.build_folder / "tests/acme_tests", "--test-case=*Pebble*", "--no-skip"], seconds=120,
             env=programs.environment(ACME_AGENT_TEST_PEBBLE=ca.url, ACME_AGENT_TEST_CA_BUNDLE=ca.ca_bundle))

@@ -714,6 +714,16 @@ void FakeCa::require_external_account() {
   state_->accounts.external_account_required = true;
 }
 
+void FakeCa::external_account(const std::string& kid, const std::string& mac_key) {
+  const std::lock_guard lock(state_->mutex);
+  state_->accounts.external_keys[kid] = mac_key;
+}
+
+void FakeCa::deactivate_accounts() {
+  const std::lock_guard lock(state_->mutex);
+  state_->accounts.deactivate_all();
+}
+
 void FakeCa::forget_accounts() {
   const std::lock_guard lock(state_->mutex);
   state_->accounts.forget();

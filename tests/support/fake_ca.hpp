@@ -60,8 +60,13 @@ class FakeCa {
   /// Header Retry-After of unfinished authorizations and orders; empty: none.
   void retry_after(const std::string& text);
 
+  /// No account is made without a binding to an external account.
   void require_external_account();
+  /// A customer of the server: what a binding is made with (RFC 8555 7.3.4).
+  void external_account(const std::string& kid, const std::string& mac_key);
   void forget_accounts();
+  /// As if their owners, or the server, had done so (RFC 8555 7.3.6).
+  void deactivate_accounts();
   /// As an operator of the server would: orders are no longer known.
   void forget_orders();
 

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include <acme_agent/acme/external_account.hpp>
 #include <acme_agent/acme/resources.hpp>
 #include <acme_agent/base/clock.hpp>
 #include <acme_agent/crypto/certificate.hpp>
@@ -40,7 +41,17 @@ class Session {
 
   /// Makes the account, or finds the one that this key has, agreeing to the terms of service. Returns its URL, which
   /// the other methods use from now on. `contact` is a mail address or empty (RFC 8555 7.3).
-  std::string new_account(const std::string& contact, const std::stop_token& stop);
+  std::string new_account(const std::string& contact, const std::stop_token& stop) {
+    return new_account(contact, std::nullopt, stop);
+  }
+  /// The same, bound to an external account (RFC 8555 7.3.4). Throws Error (ask_operator) if the server wants a binding
+  /// and there is none, or does not take this one.
+  std::string new_account(const std::string& contact, const std::optional<ExternalAccount>& external,
+                          const std::stop_token& stop);
+
+  /// The URL of the account that this key has, which the other methods use from now on; nothing if the server knows
+  /// none (RFC 8555 7.3.1).
+  std::optional<std::string> find_account(const std::stop_token& stop);
 
   /// `replaces` is the renewal_info_id() of the certificate that the new one is for, or empty (RFC 9773 5); only for a
   /// server whose directory has a `renewal_info`. Throws Error (retry) if the order that comes back is for other names.

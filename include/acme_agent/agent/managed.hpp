@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <acme_agent/acme/external_account.hpp>
 #include <acme_agent/base/identifier.hpp>
 #include <acme_agent/base/key_type.hpp>
 #include <acme_agent/broker/deployer.hpp>
@@ -18,6 +19,7 @@ struct AcmeServer {
   std::string url;                                      ///< Of its directory.
   std::string name;                                     ///< For people.
   std::function<std::unique_ptr<Transport>()> connect;  ///< A new client for it.
+  std::function<ExternalAccount()> external_account{};  ///< Reads the binding for a new account; empty: none is given.
 };
 
 /// One certificate to look after, with everything that takes; immutable.

@@ -39,7 +39,9 @@ struct CertificateSettings {
   std::vector<Identifier> identifiers;  ///< At least one; the first is the main one. No duplicates.
   std::vector<Server> servers;          ///< In the order of preference; at least one. No duplicates.
   std::optional<std::filesystem::path> ca_bundle;
-  std::string email;  ///< Empty: none.
+  std::string email;                                         ///< Empty: none.
+  std::string eab_kid;                                       ///< Empty: none; else there is a file, too.
+  std::optional<std::filesystem::path> eab_hmac_key_file{};  ///< Not looked into here.
   KeyType key_type = KeyType::rsa2048;
   bool reuse_key = true;
   std::string challenge = "http-01";

@@ -23,9 +23,10 @@ def executable(version):
 class Pebble:
     def __init__(self, case, version="debian", http_port=None, lifetime=None, nosleep=True, nonce_reject=0,
                  authz_reuse=50, ipv6="", always_valid=False, sleep_seconds=None,
-                 retry_after=None, dns_port=None):
+                 retry_after=None, dns_port=None, eab=None, eab_required=False):
         """`lifetime` of certificates in seconds; `sleep_seconds` the longest wait before a validation; `retry_after` the
-        seconds that the newest one takes for an order; `dns_port` where a name server of the test's own listens."""
+        seconds that the newest one takes for an order; `dns_port` where a name server of the test's own listens; `eab` the MAC
+        keys of external accounts in base64url, by their ids."""
         self.case = case
         self.version = version
         self.http_port = http_port or programs.free_port()
@@ -41,6 +42,9 @@ class Pebble:
         if lifetime:
             settings["certificateValidityPeriod"] = lifetime
             settings["profiles"] = {"default": {"description": "the default", "validityPeriod": lifetime}}
+        if eab:
+            settings["externalAccountMACKeys"] = eab
+            settings["externalAccountBindingRequired"] = eab_required
         if retry_after:
             settings["retryAfter"] = {"authz": 1, "order": retry_after}
         self.config = case.folder / "pebble.json"

@@ -106,16 +106,18 @@ void Accounts::check_binding(const json& jwk, const json& payload) const {
                          : algorithm == "HS384" ? EVP_sha384()
                          : algorithm == "HS512" ? EVP_sha512()
                                                 : nullptr;
-  if (digest == nullptr) throw Refusal{400, "badSignatureAlgorithm", "a binding is made with an HMAC"};
+  if (digest == nullptr) throw malformed("a binding is made with an HMAC");
   if (binding.header.contains("nonce")) throw malformed("a binding has no nonce");
   if (text_of(binding.header, "url") != base_ + "/new-account") throw malformed("the url of the binding is wrong");
+  if (!binding.header.contains("kid")) throw malformed("a binding has a kid");
   const auto key = external_keys.find(text_of(binding.header, "kid"));
   if (key == external_keys.end()) throw Refusal{403, "unauthorized", "no key of that id"};
   if (hmac(digest, key->second, binding.signed_data) != binding.signature) {
     throw Refusal{403, "unauthorized", "the signature of the binding is wrong"};
   }
   const json bound = json::parse(binding.payload, nullptr, false);
-  if (!bound.is_object() || thumbprint(bound) != thumbprint(jwk)) throw malformed("the binding is for another key");
+  if (!bound.is_object() || thumbprint(bound) != thumbprint(jwk))
+    throw Refusal{400, "badPublicKey", "the binding is for another key"};
 }
 
 Response Accounts::update(const std::string& id, const Signer& signer, const json& payload) {
