@@ -20,6 +20,7 @@ constexpr std::size_t max_token = 128;
 /// Members of any list; the largest orders of public servers have 100 names.
 constexpr std::size_t max_members = 1000;
 constexpr std::size_t max_subproblems = 100;
+constexpr std::size_t max_profiles = 100;
 
 bool too_deep(std::string_view text) {
   int depth = 0;
@@ -217,6 +218,9 @@ Directory read_directory(const std::string& body, const std::string& url) {
   if (const json* meta = find(answer.object(), "meta"); meta != nullptr && meta->is_object()) {
     directory.terms_of_service = optional_text(*meta, "termsOfService");
     directory.external_account_required = is_true(*meta, "externalAccountRequired");
+    if (const json* profiles = find(*meta, "profiles"); profiles != nullptr && profiles->is_object())
+      for (const auto& [profile, description] : profiles->items())
+        if (directory.profiles.size() < max_profiles) directory.profiles.push_back(profile);
   }
   return directory;
 }
@@ -234,6 +238,7 @@ Order read_order(const std::string& body, const std::string& url) {
   order.finalize = answer.url("finalize");
   if (order.status == Status::valid) order.certificate = answer.url("certificate");
   order.error = error_of(answer.object());
+  order.profile = optional_text(answer.object(), "profile");
   return order;
 }
 
@@ -298,14 +303,15 @@ std::string account_binding(const ExternalAccount& external, const PrivateKey& k
   return flattened(header, key.jwk(), [&](const std::string& data) { return hmac(external.hash, external.key, data); });
 }
 
-std::string new_order_payload(const std::vector<Identifier>& identifiers, const std::string& replaces) {
+std::string new_order_payload(const OrderTerms& terms) {
   json list = json::array();
-  for (const Identifier& identifier : identifiers) {
+  for (const Identifier& identifier : terms.identifiers) {
     const bool dns = identifier.type == Identifier::Type::dns;
     list.push_back({{"type", dns ? "dns" : "ip"}, {"value", identifier.value}});
   }
   json payload{{"identifiers", list}};
-  if (!replaces.empty()) payload["replaces"] = replaces;
+  if (!terms.replaces.empty()) payload["replaces"] = terms.replaces;
+  if (!terms.profile.empty()) payload["profile"] = terms.profile;
   return payload.dump();
 }
 

@@ -36,7 +36,7 @@ std::string host_of(const std::string& url);
 std::string new_account_payload(const std::string& contact, const std::string& binding);
 /// A JWS that binds the account `key` to an external account (RFC 8555 7.3.4).
 std::string account_binding(const ExternalAccount& external, const PrivateKey& key, const std::string& new_account_url);
-std::string new_order_payload(const std::vector<Identifier>& identifiers, const std::string& replaces);
+std::string new_order_payload(const OrderTerms& terms);
 std::string finalize_payload(std::string_view csr_der);
 
 /// The body of a POST: a flattened JWS (RFC 8555 6.2), by `account_url` if there is one, else by the key itself.

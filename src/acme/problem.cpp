@@ -49,6 +49,8 @@ constexpr std::array known_problems = {
     Known{"rejectedIdentifier", Remedy::ask_operator, "the server does not issue for this name", "check --domain"},
     Known{"unsupportedIdentifier", Remedy::ask_operator, "the server does not issue for this kind of name",
           "check --domain or choose another --server"},
+    Known{"invalidProfile", Remedy::ask_operator, "the server does not issue these names by this profile",
+          "choose another --profile, or none"},
     Known{"unsupportedContact", Remedy::ask_operator, "the server does not take this contact", "check --email"},
     Known{"invalidContact", Remedy::ask_operator, "the server does not take this contact", "check --email"},
     Known{"badSignatureAlgorithm", Remedy::ask_operator, "the server does not take signatures of this kind of key",

@@ -16,6 +16,7 @@ constexpr std::chrono::seconds nonce_patience{30};
 /// And how often: where nine of ten are refused, one request in forty thousand comes to that.
 constexpr int nonce_tries = 100;
 constexpr std::size_t max_nonce = 512;
+constexpr std::size_t most_alternates = 10;
 
 std::string location(const Response& response, const std::string& url, const char* what) {
   const std::string location = response.header("location").value_or("");
@@ -110,14 +111,19 @@ std::optional<std::string> Session::find_account(const std::stop_token& stop) {
   }
 }
 
-Order Session::new_order(const std::vector<Identifier>& identifiers, const std::string& replaces,
-                         const std::stop_token& stop) {
+Order Session::new_order(const OrderTerms& terms, const std::stop_token& stop) {
   const std::string& url = directory(stop).new_order;
-  const Response response = post(url, new_order_payload(identifiers, replaces), account_url_, stop);
+  const Response response = post(url, new_order_payload(terms), account_url_, stop);
   Order order = read_order(response.body, location(response, url, "the new order"));
   // RFC 8555 7.1.3: in any order.
-  if (!same_names(order.identifiers, identifiers))
+  if (!same_names(order.identifiers, terms.identifiers))
     throw Error(Remedy::retry, "the server at " + host_of(url) + " made an order for other names");
+  if (!terms.profile.empty() && order.profile != terms.profile)
+    throw Error(Remedy::ask_operator,
+                "the server at " + host_of(url) + " was asked for the profile '" + printable(terms.profile) +
+                    "' and made an order " +
+                    (order.profile.empty() ? "that names none" : "by '" + printable(order.profile, 100) + "'") +
+                    ": choose another --profile, or none");
   return order;
 }
 
@@ -143,13 +149,30 @@ Polled<Order> Session::finalize(const Order& order, std::string_view csr_der, co
   return {read_order(response.body, order.url), retry_after(response, clock_)};
 }
 
-CertificateChain Session::download(const Order& order, const std::stop_token& stop) {
+CertificateChain Session::download(const Order& order, const std::string& preferred_top, const std::stop_token& stop) {
+  const auto read = [](const Response& response, const std::string& url) {
+    try {
+      return CertificateChain::from_pem(response.body);
+    } catch (const Error& error) {
+      throw error.while_doing("the server at " + host_of(url) + " sent a chain that cannot be used");
+    }
+  };
   const Response response = post(order.certificate, "", account_url_, stop);
-  try {
-    return CertificateChain::from_pem(response.body);
-  } catch (const Error& error) {
-    throw error.while_doing("the server at " + host_of(order.certificate) + " sent a chain that cannot be used");
+  CertificateChain chain = read(response, order.certificate);
+  if (preferred_top.empty() || chain.top() == preferred_top) return chain;
+  std::vector<std::string> alternates = links(response, "alternate");
+  if (alternates.size() > most_alternates) alternates.resize(most_alternates);
+  for (const std::string& url : alternates) {
+    if (!is_usable_url(url)) continue;
+    try {
+      CertificateChain alternate = read(post(url, "", account_url_, stop), url);
+      if (alternate.top() == preferred_top && alternate.leaf() == chain.leaf()) return alternate;
+    } catch (const ProblemError& refused) {
+      const int status = refused.problem().status;
+      if (status >= 500 || status == 408 || status == 429) throw;
+    }
   }
+  return chain;
 }
 
 Response Session::post(const std::string& url, const std::string& payload, const std::string& kid,

@@ -21,6 +21,7 @@ HeldFacts facts_of(const Held& held, std::string stamp) {
   const Certificate& leaf = held.pair.chain.leaf();
   return {.stamp = std::move(stamp),
           .what = what_of(held.pair.key.type(), leaf.identifiers()),
+          .key = held.pair.key.thumbprint(),
           .server = held.server,
           .validity = leaf.validity(),
           .fingerprint = leaf.fingerprint_sha256(),
@@ -83,9 +84,14 @@ void Renewer::Attempt::load_pending() {
   if (done != pending->orders.end() && done->second == held->order_url) {  // before a crash
     state.clear_pending();
     pending.reset();
-  } else if (pending->key.type() != managed.key_type || !same_names(pending->identifiers, managed.identifiers)) {
+  } else if (!is_wanted(pending->key) || !same_names(pending->identifiers, managed.identifiers)) {
     pending->orders.clear();
   }
+}
+
+bool Renewer::Attempt::is_wanted(const PrivateKey& key) const {
+  return key.type() == managed.key_type &&
+         (managed.key_thumbprint.empty() || key.thumbprint() == managed.key_thumbprint);
 }
 
 std::optional<Validity> Renewer::Attempt::validity() const {

@@ -79,6 +79,9 @@ struct Renewer::Attempt {
   bool note_failed_validation(const AcmeServer& server, const ValidationError& failed, bool another_way);
   void note_failure(const AcmeServer& server, const Error& error);
   void take_advice(const AcmeServer& server);
+  /// Of the kind that is wanted, and the operator's own where there is one.
+  bool is_wanted(const PrivateKey& key) const;
+  PrivateKey operators_key() const;
   PrivateKey choose_key() const;
   PrivateKey choose_key_and_placeholder() const;
   [[noreturn]] void blame_clock(const AcmeServer& server, const std::string& why) const;

@@ -58,6 +58,7 @@ std::optional<Order> pick_up(Session& session, const IssueRequest& request, cons
   try {
     Order order = session.order(request.pending_order, stop).value;
     if (order.status == Status::invalid || !same_names(order.identifiers, request.identifiers)) return std::nullopt;
+    if (!request.profile.empty() && !order.profile.empty() && order.profile != request.profile) return std::nullopt;
     request.progress("going on with the order of an earlier run");
     return order;
   } catch (const ProblemError& refused) {
@@ -183,16 +184,31 @@ bool asking_again_may_help(const ProblemError& refused) {
          problem.type != "badNonce" && problem.type != "accountDoesNotExist" && problem.type != "userActionRequired";
 }
 
+/// The profile to ask for: where there are several servers, perhaps not all of them have profiles.
+std::string find_profile(const Directory& directory, const IssueRequest& request) {
+  const std::vector<std::string>& offered = directory.profiles;
+  if (request.profile.empty() || std::find(offered.begin(), offered.end(), request.profile) != offered.end())
+    return request.profile;
+  if (!offered.empty())
+    throw Error(Remedy::ask_operator, "the server has no profile '" + printable(request.profile) + "', but " +
+                                          printable(join(offered), 400) + ": choose one of them with --profile");
+  request.progress("the server has no profiles; ordering by its only way");
+  return "";
+}
+
 Order place_order(Session& session, const IssueRequest& request, const std::stop_token& stop) {
-  if (request.replaces.empty() || session.directory(stop).renewal_info.empty())
-    return session.new_order(request.identifiers, "", stop);
+  const Directory& directory = session.directory(stop);
+  OrderTerms terms{request.identifiers, request.replaces, find_profile(directory, request)};
+  if (directory.renewal_info.empty()) terms.replaces.clear();
+  if (terms.replaces.empty()) return session.new_order(terms, stop);
   try {
-    return session.new_order(request.identifiers, request.replaces, stop);
+    return session.new_order(terms, stop);
   } catch (const ProblemError& refused) {
     if (!asking_again_may_help(refused)) throw;
     request.progress("the server does not let this order replace the certificate held; ordering without that");
   }
-  return session.new_order(request.identifiers, "", stop);
+  terms.replaces.clear();
+  return session.new_order(terms, stop);
 }
 
 /// Why the server would not validate: the error of each challenge that failed, by name.
@@ -232,13 +248,13 @@ Order await_ready(Session& session, Clock& clock, const std::vector<Attempt>& at
 Polled<Order> finalize(Session& session, const Order& order, const IssueRequest& request, PrivateKey& key,
                        const std::stop_token& stop) {
   try {
-    return session.finalize(order, make_csr(key, request.identifiers), stop);
+    return session.finalize(order, request.csr(key), stop);
   } catch (const ProblemError& refused) {
     if (refused.problem().type == "orderNotReady") return session.order(order.url, stop);
     if (refused.problem().type != "badPublicKey") throw;
   }
   key = request.key(order.url, true);
-  return session.finalize(order, make_csr(key, request.identifiers), stop);
+  return session.finalize(order, request.csr(key), stop);
 }
 
 /// One order, whatever comes of it. `turns` says with which solver to begin, `next` which one is left.
@@ -266,7 +282,7 @@ CertifiedKey work_on_order(Session& session, const Solvers& solvers, Clock& cloc
     if (order.status != Status::valid && order.status != Status::invalid)
       pace.wait(polled.retry_after, "the issuance", stop);
   }
-  return {key, session.download(order, stop)};
+  return {key, session.download(order, request.preferred_chain, stop)};
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <acme_agent/acme/renewal_info.hpp>
 #include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/text.hpp>
+#include <acme_agent/sys/file.hpp>
 
 #include "attempt.hpp"
 
@@ -237,10 +238,22 @@ void Renewer::Attempt::note_failure(const AcmeServer& server, const Error& error
   standing.next_attempt = std::max(*standing.next_attempt, *standing.not_before);
 }
 
+PrivateKey Renewer::Attempt::operators_key() const {
+  const std::optional<Secret> pem = read_file(managed.key_file);
+  if (!pem) throw Error(Remedy::ask_operator, "the key file " + printable(managed.key_file) + " is gone: put it back");
+  PrivateKey key = PrivateKey::from_pem(*pem);
+  if (!is_wanted(key))
+    throw Error(Remedy::ask_operator, "the key in " + printable(managed.key_file) +
+                                          " is another one than when the configuration was read: reload acme-agent "
+                                          "(SIGHUP) if it shall be used");
+  return key;
+}
+
 PrivateKey Renewer::Attempt::choose_key() const {
   if (pending && !pending->orders.empty()) return pending->key;
-  if (managed.reuse_key && held && held->pair.key.type() == managed.key_type) return held->pair.key;
-  if (pending && pending->key.type() == managed.key_type) return pending->key;
+  if (!managed.key_file.empty()) return operators_key();
+  if (managed.reuse_key && held && is_wanted(held->pair.key)) return held->pair.key;
+  if (pending && is_wanted(pending->key)) return pending->key;
   PrivateKey key = PrivateKey::generate(managed.key_type);
   state.save_pending({key, managed.identifiers, {}});
   return key;
@@ -290,8 +303,16 @@ void Renewer::Attempt::obtain(const AcmeServer& server, const std::shared_future
   request.validation_failed = [&](const ValidationError& failed, bool another_way) {
     return note_failed_validation(server, failed, another_way);
   };
+  request.profile = managed.profile;
+  request.preferred_chain = managed.preferred_chain;
+  request.csr = [&](const PrivateKey& key) {
+    return managed.csr.empty() ? make_csr(key, managed.identifiers) : managed.csr;
+  };
   request.progress = [&](std::string_view step) { renewer.log_.progress(step, managed.name); };
   request.key = [&](const std::string& url, bool refused) {
+    if (refused && !managed.key_file.empty())
+      throw Error(Remedy::ask_operator, server.name + " does not take the key in " + printable(managed.key_file) +
+                                            ": put another one there, or leave --key-file out");
     if (refused) orders.clear();  // those of other servers are for the key before
     orders[server.url] = url;
     const PrivateKey key = refused ? PrivateKey::generate(managed.key_type) : chosen.get();
@@ -320,6 +341,10 @@ void Renewer::Attempt::obtain(const AcmeServer& server, const std::shared_future
   held = std::move(fresh);
   state.clear_pending();
   take_facts();
+  const std::string top = held->pair.chain.top();
+  if (!managed.preferred_chain.empty() && top != managed.preferred_chain)
+    warn(server.name + " offers no chain with '" + printable(managed.preferred_chain) +
+         "' at its top; its default one ends at '" + printable(top) + "'");
   const Certificate& leaf = held->pair.chain.leaf();
   info("issued by " + printable(leaf.issuer()) + ", valid until " + format_rfc3339(leaf.validity().not_after));
 }

@@ -163,11 +163,14 @@ std::string inputs_of(const Managed& managed) {
   std::string inputs;
   for (const auto& server : managed.servers) inputs += server->url + " ";
   for (const auto& solver : managed.solvers) inputs += solver->describe() + " ";
+  for (const std::string* each : {&managed.profile, &managed.key_thumbprint})
+    if (!each->empty()) inputs += *each + " ";
   return inputs + what_of(managed.key_type, managed.identifiers);
 }
 
 bool as_wanted(const Managed& managed, const HeldFacts& held) {
-  return managed.server_at(held.server) != nullptr && held.what == what_of(managed.key_type, managed.identifiers);
+  return managed.server_at(held.server) != nullptr && held.what == what_of(managed.key_type, managed.identifiers) &&
+         (managed.key_thumbprint.empty() || managed.key_thumbprint == held.key);
 }
 
 Standing standing_with(const AcmeServer& server, const Record& record) {

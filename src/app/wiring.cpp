@@ -79,6 +79,43 @@ void check_external_account(const CertificateSettings& settings, const Accounts&
     external_account_in(settings.eab_hmac_key_file->native(), settings.eab_kid);
 }
 
+Secret operators_file(const std::filesystem::path& file) {
+  constexpr std::size_t longest = 65536;
+  std::optional<Secret> text = read_file(file, longest);
+  if (!text) throw Error(Remedy::ask_operator, "there is no such file");
+  return *std::move(text);
+}
+
+PrivateKey key_in(const std::filesystem::path& file) {
+  try {
+    return PrivateKey::from_pem(operators_file(file));
+  } catch (const Error& error) {
+    throw Error(Remedy::ask_operator, "key-file " + printable(file.native()) + ": " + error.message());
+  }
+}
+
+SigningRequest csr_in(const CertificateSettings& settings, const PrivateKey& key) {
+  try {
+    SigningRequest request = read_csr(operators_file(*settings.csr).reveal(), key);
+    if (same_names(request.identifiers, settings.identifiers)) return request;
+    std::vector<std::string> names;
+    for (const Identifier& identifier : request.identifiers) names.push_back(identifier.value);
+    throw Error(Remedy::ask_operator,
+                names.empty() ? "it names no domain"
+                              : "it is for " + printable(join(names), 400) + ": give exactly these names as domain");
+  } catch (const Error& error) {
+    throw Error(Remedy::ask_operator, "csr " + printable(settings.csr->native()) + ": " + error.message());
+  }
+}
+
+void use_own_key(const CertificateSettings& settings, Managed& managed) {
+  const PrivateKey key = key_in(*settings.key_file);
+  managed.key_type = key.type();
+  managed.key_file = settings.key_file->native();
+  managed.key_thumbprint = key.thumbprint();
+  if (settings.csr) managed.csr = csr_in(settings, key).der;
+}
+
 std::string pid_text(FileLock::Holder holder) {
   return holder.pid > 0 ? " (pid " + std::to_string(holder.pid) + ")" : "";
 }
@@ -102,6 +139,11 @@ void check_machine(const Configuration& configuration) {
   std::set<std::string> bundles;
   std::set<std::string> bindings;
   for (const CertificateSettings& settings : configuration.certificates) {
+    if (settings.key_file)
+      try_out(settings.name, [&] {
+        Managed managed;
+        use_own_key(settings, managed);
+      });
     if (!settings.owner.empty() && owners.insert(settings.owner).second)
       try_out("owner of " + settings.name, [&] { parse_owner(settings.owner, settings.mode); });
     if (settings.ca_bundle && bundles.insert(settings.ca_bundle->native()).second)
@@ -151,6 +193,9 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   managed.email = settings.email;
   managed.key_type = settings.key_type;
   managed.reuse_key = settings.reuse_key;
+  managed.profile = settings.profile;
+  managed.preferred_chain = settings.preferred_chain;
+  if (settings.key_file) use_own_key(settings, managed);
   managed.placeholder = settings.placeholder;
   managed.solvers = {solver_for(settings.http_listen)};
 

@@ -33,9 +33,9 @@ bool issued_by_server(const Certificate& leaf) {
   return !leaf.placeholder() && !leaf.self_signed();
 }
 
-/// The name for SNI; a wildcard stands for any name that it covers.
+/// The name for SNI; a wildcard stands for any name that it covers, and an address has none (RFC 6066 3).
 std::string server_name_of(const std::vector<Identifier>& identifiers) {
-  if (identifiers.empty()) return {};
+  if (identifiers.empty() || identifiers.front().type == Identifier::Type::ip) return {};
   const Identifier& first = identifiers.front();
   return first.wildcard() ? "mqtt" + first.value.substr(1) : first.value;
 }

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <unordered_map>
 
 #include <acme_agent/base/text.hpp>
@@ -127,6 +128,14 @@ std::filesystem::path default_state_dir(const Environment& environment, Complain
   return {};
 }
 
+/// "_.example.org" for "*.example.org", "2001-db8--1" for an address: what can be the name of a folder.
+std::string name_for(const Identifier& identifier) {
+  std::string name = identifier.value;
+  std::replace(name.begin(), name.end(), '*', '_');
+  std::replace(name.begin(), name.end(), ':', '-');
+  return name;
+}
+
 /// Where the broker will find the certificate.
 std::string folder_of(const CertificateSettings& certificate, const std::filesystem::path& state_dir) {
   return (certificate.cert_dir ? *certificate.cert_dir : state_dir / "live" / certificate.name).string();
@@ -140,7 +149,9 @@ class Certificates {
 
   void add(CertificateSettings certificate, const std::string& place) {
     if (certificate.name.empty() && !certificate.identifiers.empty())
-      certificate.name = certificate.identifiers[0].value;
+      certificate.name = name_for(certificate.identifiers[0]);
+    if (certificate.csr && !certificate.key_file)
+      complaints_.add(place + ": the broker needs the key that the signing request was made with: give key-file, too");
     if (certificate.probe_is_default) {
       certificate.probe_is_default = !certificate.reload.empty();
       if (certificate.probe_is_default) certificate.probes = {{"localhost", 8883}};

@@ -24,7 +24,7 @@ constexpr std::array table = {
            .set_certificate = set_domain,
            .default_words = "in a section of the file: the name of the section",
            .overview = true,
-           .meaning = "DNS name that the certificate is for"},
+           .meaning = "name, *.NAME or IP address to certify"},
     Option{.group = certificate,
            .name = "name",
            .argument = "NAME",
@@ -44,6 +44,20 @@ constexpr std::array table = {
            .set_certificate = set_reuse_key,
            .default_value = "yes",
            .meaning = "keep the private key over renewals, so that the fingerprints in devices stay valid"},
+    Option{.group = certificate,
+           .name = "key-file",
+           .argument = "FILE",
+           .one_certificate_only = true,
+           .set_certificate = set_key_file,
+           .default_words = "keys are made as needed",
+           .meaning = "private key in PEM that the certificate shall be for"},
+    Option{.group = certificate,
+           .name = "csr",
+           .argument = "FILE",
+           .one_certificate_only = true,
+           .set_certificate = set_csr,
+           .default_words = "made as needed",
+           .meaning = "certificate signing request to send, for the key in key-file and exactly these domains"},
     Option{.group = certificate,
            .name = "placeholder",
            .argument = "yes|no",
@@ -88,6 +102,18 @@ constexpr std::array table = {
            .default_words = "none",
            .meaning = "file with the key in base64, as the CA shows it (hs384: or hs512: in front where the CA wants "
                       "that); read when an account is made, not needed afterwards"},
+    Option{.group = server,
+           .name = "profile",
+           .argument = "NAME",
+           .set_certificate = set_profile,
+           .default_words = "the server's own default",
+           .meaning = "profile to order by, like classic or shortlived; from the next order on"},
+    Option{.group = server,
+           .name = "preferred-chain",
+           .argument = "NAME",
+           .set_certificate = set_preferred_chain,
+           .default_words = "the server's own default",
+           .meaning = "common name at the top of the chain, where the server offers several; from the next order on"},
     Option{.group = server,
            .name = "challenge",
            .argument = "TYPE",
@@ -187,10 +213,9 @@ constexpr std::array table = {
 };
 
 constexpr std::string_view later[] = {
-    "profile",  "key-file",      "csr",           "preferred-chain", "alpn-listen",  "webroot",
-    "dns-hook", "dns-update",    "dns-tsig-file", "deploy",          "device-trust", "for",
-    "broker",   "status-listen", "mqtt",          "alert",           "as",           "reason",
-    "files",    "format",        "dry-run",       "max-chain-bytes"};
+    "alpn-listen",  "webroot", "dns-hook", "dns-update",    "dns-tsig-file", "deploy",
+    "device-trust", "for",     "broker",   "status-listen", "mqtt",          "alert",
+    "as",           "reason",  "files",    "format",        "dry-run",       "max-chain-bytes"};
 
 }  // namespace
 

@@ -1,9 +1,13 @@
 #include "setters.hpp"
 
+#include <idn2.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
 #include <fstream>
+#include <memory>
 #include <system_error>
 
 #include <acme_agent/base/dates.hpp>
@@ -70,6 +74,21 @@ std::vector<std::string> split_command(std::string_view text) {
   }
   if (quote != '\0') refuse(in_quotes(text) + " lacks a closing " + quote);
   return words;
+}
+
+/// The A-labels of a name as it is written in its own letters (RFC 5891); all else stays as it is.
+std::string to_a_labels(std::string_view text) {
+  const bool ascii = std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  if (ascii) return std::string(text);
+  constexpr std::string_view wildcard = "*.";
+  const bool wild = text.starts_with(wildcard);
+  const std::string name(text.substr(wild ? wildcard.size() : 0));
+  char* found = nullptr;
+  const int result = ::idn2_to_ascii_8z(name.c_str(), &found, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+  const std::unique_ptr<char, decltype(&::idn2_free)> owned(found, &::idn2_free);
+  if (result != IDN2_OK)
+    refuse(in_quotes(text) + " is not a name that can be written in A-labels: " + ::idn2_strerror(result));
+  return (wild ? "*." : "") + std::string(found);
 }
 
 /// RFC 8555 7.3: one address, without header fields; so no comma and nothing that is special in a mailto URL.
@@ -140,17 +159,7 @@ std::string_view broken_rule_of_name(std::string_view name) {
 
 void set_domain(const Setting& setting, CertificateSettings& certificate) {
   if (setting.first) certificate.identifiers.clear();
-  const Identifier identifier = parse_identifier(setting.value);
-  if (identifier.type == Identifier::Type::ip) {
-    refuse(in_quotes(setting.value) +
-           " is an IP address, and certificates for addresses (RFC 8738) are not in this version "
-           "yet: give a DNS name");
-  }
-  if (identifier.wildcard()) {
-    refuse(in_quotes(setting.value) +
-           " is a wildcard, and the challenge that it needs (dns-01) is not in this version yet: "
-           "give each name by itself");
-  }
+  const Identifier identifier = parse_identifier(to_a_labels(setting.value));
   std::vector<Identifier>& all = certificate.identifiers;
   if (std::find(all.begin(), all.end(), identifier) != all.end()) {
     refuse(in_quotes(setting.value) + " is given twice; leave only one");
@@ -176,6 +185,25 @@ void set_key_type(const Setting& setting, CertificateSettings& certificate) {
 
 void set_reuse_key(const Setting& setting, CertificateSettings& certificate) {
   certificate.reuse_key = yes(setting);
+}
+
+void set_key_file(const Setting& setting, CertificateSettings& certificate) {
+  certificate.key_file = absolute_path(setting, setting.value);
+}
+
+void set_csr(const Setting& setting, CertificateSettings& certificate) {
+  certificate.csr = absolute_path(setting, setting.value);
+}
+
+void set_profile(const Setting& setting, CertificateSettings& certificate) {
+  const bool special =
+      std::any_of(setting.value.begin(), setting.value.end(), [](char c) { return c <= ' ' || c > '~'; });
+  if (special || setting.value.size() > 64) refuse(in_quotes(setting.value) + " is not the name of a profile");
+  certificate.profile = setting.value;
+}
+
+void set_preferred_chain(const Setting& setting, CertificateSettings& certificate) {
+  certificate.preferred_chain = setting.value;
 }
 
 void set_placeholder(const Setting& setting, CertificateSettings& certificate) {

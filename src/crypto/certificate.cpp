@@ -1,4 +1,3 @@
-#include <arpa/inet.h>
 #include <openssl/pem.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include <acme_agent/crypto/certificate.hpp>
 #include <acme_agent/crypto/digest.hpp>
 
+#include "general_names.hpp"
 #include "key_type.hpp"
 #include "openssl.hpp"
 #include "placeholder_mark.hpp"
@@ -21,11 +21,6 @@ constexpr std::size_t max_chain_certificates = 20;
 constexpr std::size_t max_chain_bytes = 512 * 1024;
 constexpr std::string_view pem_begin = "-----BEGIN";
 constexpr std::string_view pem_begin_certificate = "-----BEGIN CERTIFICATE-----";
-
-std::string_view octets(const ASN1_STRING* string) {
-  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(string)),
-          static_cast<std::size_t>(ASN1_STRING_length(string))};
-}
 
 /// Not by way of time_t, which ends in 2038 on 32-bit machines.
 std::optional<TimePoint> time_point(const ASN1_TIME* time) {
@@ -59,22 +54,6 @@ std::string common_name_or_all(const X509_NAME* name) {
   const Bio bio(BIO_new(BIO_s_mem()));
   require(bio != nullptr && X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_ONELINE) >= 0, "to write a name");
   return std::string(contents(bio.get()));
-}
-
-std::optional<Identifier> identifier(const GENERAL_NAME* name) {
-  int kind = 0;
-  const auto* value = static_cast<const ASN1_STRING*>(GENERAL_NAME_get0_value(name, &kind));
-  if (kind == GEN_DNS) {
-    std::string text(octets(value));
-    std::ranges::transform(text, text.begin(), [](char c) { return 'A' <= c && c <= 'Z' ? char(c - 'A' + 'a') : c; });
-    return Identifier{Identifier::Type::dns, std::move(text)};
-  }
-  if (kind == GEN_IPADD && (octets(value).size() == 4 || octets(value).size() == 16)) {
-    std::array<char, INET6_ADDRSTRLEN> text{};
-    ::inet_ntop(octets(value).size() == 4 ? AF_INET : AF_INET6, octets(value).data(), text.data(), text.size());
-    return Identifier{Identifier::Type::ip, text.data()};
-  }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -116,12 +95,7 @@ std::vector<Identifier> Certificate::identifiers() const {
   const std::unique_ptr<GENERAL_NAMES, Free<GENERAL_NAMES_free>> names(
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(handle(), NID_subject_alt_name, nullptr, nullptr)));
   take_openssl_reason();
-  std::vector<Identifier> identifiers;
-  for (int i = 0; i < sk_GENERAL_NAME_num(names.get()); ++i) {
-    if (auto found = identifier(sk_GENERAL_NAME_value(names.get(), i))) identifiers.push_back(*std::move(found));
-  }
-  std::ranges::sort(identifiers);
-  return identifiers;
+  return identifiers_in(names.get());
 }
 
 std::string Certificate::serial() const {

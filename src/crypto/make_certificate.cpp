@@ -16,12 +16,6 @@ using GeneralNames = std::unique_ptr<GENERAL_NAMES, Free<GENERAL_NAMES_free>>;
 
 constexpr std::size_t max_common_name = 64;  // ub-common-name, RFC 5280 A.1
 
-struct FreeExtensions {
-  void operator()(STACK_OF(X509_EXTENSION) * extensions) const noexcept {
-    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
-  }
-};
-
 GENERAL_NAME* general_name(const Identifier& identifier) {
   std::unique_ptr<GENERAL_NAME, Free<GENERAL_NAME_free>> name(GENERAL_NAME_new());
   require(name != nullptr, "to write a name");

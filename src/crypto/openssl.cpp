@@ -17,6 +17,11 @@ void require(bool succeeded, std::string_view doing) {
   if (!succeeded) throw Error(Remedy::retry, "OpenSSL failed " + std::string(doing) + ": " + take_openssl_reason());
 }
 
+std::string_view octets(const ASN1_STRING* string) {
+  return {reinterpret_cast<const char*>(ASN1_STRING_get0_data(string)),
+          static_cast<std::size_t>(ASN1_STRING_length(string))};
+}
+
 std::string_view contents(BIO* bio) {
   char* data = nullptr;
   const long size = BIO_get_mem_data(bio, &data);

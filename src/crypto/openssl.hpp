@@ -23,6 +23,11 @@ struct FreeByOpenssl {
 
 using Bignum = std::unique_ptr<BIGNUM, Free<BN_free>>;
 using Bio = std::unique_ptr<BIO, Free<BIO_free_all>>;
+struct FreeExtensions {
+  void operator()(STACK_OF(X509_EXTENSION) * extensions) const noexcept {
+    sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
+  }
+};
 using X509Handle = std::unique_ptr<X509, Free<X509_free>>;
 
 /// Empties OpenSSL's queue of this thread. The oldest entry in words: the cause, where the later ones are consequences.
@@ -31,6 +36,9 @@ std::string take_openssl_reason();
 /// Throws Error (retry) with what OpenSSL says if `succeeded` is false; for what fails only when the machine is in
 /// need.
 void require(bool succeeded, std::string_view doing);
+
+/// The content of an ASN.1 string.
+std::string_view octets(const ASN1_STRING* text);
 
 /// What was written to a memory BIO.
 std::string_view contents(BIO* bio);

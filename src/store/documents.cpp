@@ -139,6 +139,7 @@ void read(const json& object, HeldFacts& facts) {
   std::optional<TimePoint> not_after;
   read(object, "stamp", facts.stamp);
   read(object, "what", facts.what);
+  read(object, "key", facts.key);
   read(object, "server", facts.server);
   read(object, "not_before", not_before);
   read(object, "not_after", not_after);
@@ -273,6 +274,7 @@ std::string to_json(const Record& record) {
   if (record.held)
     held = {{"stamp", record.held->stamp},
             {"what", record.held->what},
+            {"key", record.held->key},
             {"server", record.held->server},
             {"not_before", format_rfc3339(record.held->validity.not_before)},
             {"not_after", format_rfc3339(record.held->validity.not_after)},

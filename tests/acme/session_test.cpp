@@ -39,7 +39,7 @@ struct Talk {
 
   Order new_order() {
     session.new_account("", never);
-    return session.new_order({name}, "", never);
+    return session.new_order({{name}}, never);
   }
 
   Authorization authorization_of(const Order& order) {
@@ -66,7 +66,7 @@ struct Talk {
     const PrivateKey certificate_key = PrivateKey::generate(KeyType::ec256);
     const Order valid = session.finalize(order, make_csr(certificate_key, {name}), never).value;
     REQUIRE(valid.status == Status::valid);
-    CertificateChain chain = session.download(valid, never);
+    CertificateChain chain = session.download(valid, "", never);
     check_issued({certificate_key, chain}, {name}, clock.now());
     return chain;
   }
@@ -155,7 +155,7 @@ TEST_CASE("an account that exists needs no new one, only its URL") {
   Talk t;
   const std::string url = t.session.new_account("", never);
   Session later(*t.transport, t.clock, t.ca.directory_url(), t.key, url);
-  CHECK(later.new_order({name}, "", never).status == Status::pending);
+  CHECK(later.new_order({{name}}, never).status == Status::pending);
 }
 
 TEST_CASE("one nonce is asked for, all others come with the answers") {
@@ -265,7 +265,7 @@ TEST_CASE("a rate limit ends with the moment that the server named") {
   limited.headers.emplace("retry-after", "3600");
   t.ca.answer_next("/new-order", limited);
   try {
-    t.session.new_order({name}, "", never);
+    t.session.new_order({{name}}, never);
     FAIL("nothing was thrown");
   } catch (const ProblemError& error) {
     CHECK(error.problem().type == "rateLimited");
@@ -370,7 +370,7 @@ TEST_CASE("a new account or order must say where it is") {
     CHECK(contains(account.message(), "the server at ca.example did not say where our account is"));
     t.session.new_account("", never);
     t.ca.answer_next("/new-order", response);
-    CHECK(contains(error_of([&] { t.session.new_order({name}, "", never); }).message(), "where the new order is"));
+    CHECK(contains(error_of([&] { t.session.new_order({{name}}, never); }).message(), "where the new order is"));
   }
 }
 
@@ -392,7 +392,7 @@ TEST_CASE("an order for other names than those asked for is refused, one in othe
     Response response = answer(201, order.dump());
     response.headers.emplace("location", "https://ca.example/order/1");
     t.ca.answer_next("/new-order", response);
-    return t.session.new_order({name}, "", never);
+    return t.session.new_order({{name}}, never);
   };
   order["identifiers"] = {{{"type", "dns"}, {"value", "MyDyn.EXAMPLE"}}};
   CHECK(sent().identifiers == std::vector{name});
@@ -409,13 +409,13 @@ TEST_CASE("names may come back in any order, addresses too") {
                                          {Identifier::Type::dns, "*.a.example"},
                                          {Identifier::Type::ip, "2001:db8::1"},
                                          {Identifier::Type::dns, "b.example"}};
-  CHECK(t.session.new_order(names, "", never).authorizations.size() == 4);
+  CHECK(t.session.new_order({names}, never).authorizations.size() == 4);
 }
 
 TEST_CASE("the authorization of a wildcard is for the name with its star") {
   Talk t;
   t.session.new_account("", never);
-  const Order order = t.session.new_order({{Identifier::Type::dns, "*.mydyn.example"}}, "", never);
+  const Order order = t.session.new_order({{{Identifier::Type::dns, "*.mydyn.example"}}}, never);
   CHECK(t.authorization_of(order).identifier.value == "*.mydyn.example");
 }
 
@@ -598,11 +598,11 @@ TEST_CASE("sessions on threads of their own do not disturb each other") {
       Session session(*transport, clock, ca.directory_url(), PrivateKey::generate(KeyType::ec256), "");
       session.new_account("", never);
       for (int j = 0; j < 10; ++j) {
-        const Order order = session.new_order({name}, "", never);
+        const Order order = session.new_order({{name}}, never);
         session.respond(Talk::http01(session.authorization(order.authorizations.at(0), never)), never);
         session.authorization(order.authorizations.at(0), never);
         const std::string csr = make_csr(PrivateKey::generate(KeyType::ec256), {name});
-        session.download(session.finalize(order, csr, never).value, never);
+        session.download(session.finalize(order, csr, never).value, "", never);
       }
     });
   }
@@ -618,4 +618,74 @@ TEST_CASE("a download with a private key in it is refused") {
 }
 
 }  // namespace
+
+TEST_CASE("an order by a profile is for that profile, or none at all") {
+  Talk t;
+  t.ca.profiles({"classic", "shortlived"});
+  t.session.new_account("", never);
+  CHECK(t.session.directory(never).profiles == std::vector<std::string>{"classic", "shortlived"});
+  CHECK(t.session.new_order({{name}}, never).profile == "classic");
+  CHECK(t.session.new_order({{name}, "", "shortlived"}, never).profile == "shortlived");
+  const Error unknown = error_of([&] { t.session.new_order({{name}, "", "tlsclient"}, never); });
+  CHECK(contains(unknown.message(), "(invalidProfile); choose another --profile"));
+  CHECK(unknown.remedy() == Remedy::ask_operator);
+
+  t.ca.profiles({"classic"});  // meanwhile, and it says nothing against others
+  Response other = answer(201, R"({"status":"pending","identifiers":[{"type":"dns","value":")" + name.value +
+                                   R"("}],"authorizations":[],"finalize":"https://ca.example/f","profile":"classic"})");
+  other.headers.emplace("location", "https://ca.example/order/x");
+  t.ca.answer_next("/new-order", other);
+  const Error ignored = error_of([&] { t.session.new_order({{name}, "", "shortlived"}, never); });
+  CHECK(contains(ignored.message(), "was asked for the profile 'shortlived' and made an order by 'classic'"));
+}
+
+TEST_CASE("of several chains the one with the wanted name at its top is taken, else the default") {
+  Talk t;
+  const Order order = t.ready_order();
+  const Order valid = t.session.finalize(order, make_csr(PrivateKey::generate(KeyType::ec256), {name}), never).value;
+  const CertificateChain chain = t.session.download(valid, "", never);
+  const auto with_links = [&](const std::vector<std::string>& links) {
+    Response response = answer(200, chain.pem());
+    for (const std::string& link : links) response.headers.emplace("link", link);
+    return response;
+  };
+  // The same chain without its last certificate ends at that one's subject.
+  std::vector<Certificate> fewer = chain.certificates();
+  fewer.pop_back();
+  REQUIRE_FALSE(fewer.empty());
+  const CertificateChain shorter(fewer);
+  const std::string url = "https://ca.example/certificate/alternate";
+  const std::string broken = "https://ca.example/certificate/broken";
+
+  SUBCASE("found, behind one that the server does not have") {
+    t.ca.answer_next(valid.certificate,
+                     with_links({"<https://ca.example/>;rel=\"index\"",
+                                 "<" + broken + ">;rel=\"alternate\", <" + url + ">; rel=alternate"}));
+    t.ca.answer_next("/certificate/broken", answer(404, ""));
+    t.ca.answer_next("/certificate/alternate", answer(200, shorter.pem()));
+    CHECK(t.session.download(valid, shorter.top(), never) == shorter);
+  }
+  SUBCASE("none of that name") {
+    t.ca.answer_next(valid.certificate, with_links({"<" + url + ">;rel=\"alternate\""}));
+    t.ca.answer_next("/certificate/alternate", answer(200, shorter.pem()));
+    CHECK(t.session.download(valid, "Another Root", never) == chain);
+  }
+  SUBCASE("one with another leaf is none") {
+    const CertificateChain other = Talk().issue();
+    t.ca.answer_next(valid.certificate, with_links({"<" + url + ">;rel=\"alternate\""}));
+    t.ca.answer_next("/certificate/alternate", answer(200, other.pem()));
+    CHECK(t.session.download(valid, "x" + other.top(), never) == chain);
+  }
+  SUBCASE("a server that has trouble is asked again later") {
+    t.ca.answer_next(valid.certificate, with_links({"<" + url + ">;rel=\"alternate\""}));
+    t.ca.answer_next("/certificate/alternate", answer(503, ""));
+    CHECK(error_of([&] { t.session.download(valid, shorter.top(), never); }).remedy() == Remedy::retry);
+  }
+  SUBCASE("links that lead nowhere do no harm") {
+    t.ca.answer_next(valid.certificate,
+                     with_links({"rel=\"alternate\"", "<http://ca.example/x>;rel=\"alternate\"", "<>;rel=alternate"}));
+    CHECK(t.session.download(valid, shorter.top(), never) == chain);
+  }
+}
+
 }  // namespace acme_agent

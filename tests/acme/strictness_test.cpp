@@ -54,7 +54,7 @@ class Bench {
         mine(transport, clock, directory_url),
         theirs(transport, clock, directory_url),
         directory(mine.session.directory({})),
-        pending(mine.session.new_order({{Identifier::Type::dns, "pending.strict.example"}}, "", {})),
+        pending(mine.session.new_order({{{Identifier::Type::dns, "pending.strict.example"}}}, {})),
         ready(make_ready()) {}
 
   std::string fresh_nonce() {
@@ -105,7 +105,7 @@ class Bench {
 
  private:
   Order make_ready() {
-    const Order order = mine.session.new_order({{Identifier::Type::dns, "ready.strict.example"}}, "", {});
+    const Order order = mine.session.new_order({{{Identifier::Type::dns, "ready.strict.example"}}}, {});
     // The server may know from an earlier run that the name is ours.
     if (order.status == Status::pending) mine.session.respond(challenge(order), {});
     for (int i = 0; i < 600; ++i) {

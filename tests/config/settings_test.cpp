@@ -128,11 +128,34 @@ TEST_CASE("values that make no sense are refused, each with its reason") {
   }
 }
 
-TEST_CASE("domains that cannot be certified by this version are refused, each by name") {
+TEST_CASE("names are taken in their own letters, as wildcards and as addresses, and each has a folder's name") {
+  struct Taken {
+    std::string text;
+    std::string identifier;
+    std::string name;
+  };
+  const std::vector<Taken> table = {
+      {"*.a.example", "*.a.example", "_.a.example"},
+      {"192.0.2.1", "192.0.2.1", "192.0.2.1"},
+      {"2001:DB8::1", "2001:db8::1", "2001-db8--1"},
+      {"M\u00fcller.example", "xn--mller-kva.example", "xn--mller-kva.example"},
+      {"*.stra\u00dfe.example", "*.xn--strae-oqa.example", "_.xn--strae-oqa.example"},
+      {"\u4f8b\u3048.jp", "xn--r8jz45g.jp", "xn--r8jz45g.jp"},
+  };
+  for (const Taken& taken : table) {
+    CAPTURE(taken.text);
+    const Loading t;
+    const Configuration configuration = t.load({"--domain=" + taken.text});
+    REQUIRE(configuration.certificates.size() == 1);
+    CHECK(names_of(configuration.certificates[0]) == Words{taken.identifier});
+    CHECK(configuration.certificates[0].name == taken.name);
+  }
+}
+
+TEST_CASE("domains that cannot be certified are refused, each by name") {
   const Loading t;
-  CHECK(contains(t.complaint({"-d", "*.a.example"}), "--domain: '*.a.example' is a wildcard"));
-  CHECK(contains(t.complaint({"-d", "192.0.2.1"}), "--domain: '192.0.2.1' is an IP address"));
-  CHECK(contains(t.complaint({"-d", "2001:db8::1"}), "(RFC 8738) are not in this version yet"));
+  CHECK(contains(t.complaint({"-d", "\u2603\u00a0.example"}), "is not a name that can be written in A-labels"));
+  CHECK(contains(t.complaint({"-d", "\xff.example"}), "is not a name that can be written in A-labels"));
   CHECK(contains(t.complaint({"-d", "localhost"}), "--domain: 'localhost' is not a name"));
   CHECK(contains(t.complaint({"-d", "a.example,A.EXAMPLE."}), "'A.EXAMPLE.' is given twice"));
   const std::string both = t.complaint({"-d", "a..example,ok.example,b_c.example"});
@@ -143,7 +166,7 @@ TEST_CASE("domains that cannot be certified by this version are refused, each by
 TEST_CASE("a section named after a wildcard has '_' for '*'") {
   Loading t;
   t.file("[_.a.example]\n");
-  CHECK(contains(t.complaint(), "'*.a.example' is a wildcard"));
+  CHECK(names_of(t.load().certificates.at(0)) == Words{"*.a.example"});
 }
 
 TEST_CASE("a certificate takes a hundred names and not one more") {
@@ -275,4 +298,17 @@ TEST_CASE("ZeroSSL and Google are known by name, and an external account is an i
   CHECK(certificate.servers[1].directory_url == "https://dv.acme-v02.api.pki.goog/directory");
   CHECK(certificate.eab_kid == "kid-1");
   CHECK(certificate.eab_hmac_key_file == "/etc/acme-agent/eab.key");
+}
+
+TEST_CASE("a signing request of one's own needs the key that it was made with") {
+  const Loading t;
+  CHECK(contains(t.complaint_with({"--csr=/etc/broker.csr"}), "give key-file, too"));
+  const Configuration configuration = t.load({"-d", "a.example", "--csr=/etc/broker.csr", "--key-file=/etc/broker.key",
+                                              "--profile=shortlived", "--preferred-chain=ISRG Root X1"});
+  const CertificateSettings& certificate = configuration.certificates.at(0);
+  CHECK(certificate.csr == "/etc/broker.csr");
+  CHECK(certificate.key_file == "/etc/broker.key");
+  CHECK(certificate.profile == "shortlived");
+  CHECK(certificate.preferred_chain == "ISRG Root X1");
+  CHECK(contains(t.complaint_with({"--profile=short lived"}), "'short lived' is not the name of a profile"));
 }

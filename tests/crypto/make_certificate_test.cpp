@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 #include <memory>
@@ -149,4 +150,27 @@ TEST_CASE("a placeholder may outlive the year 2050") {
   const Certificate certificate =
       make_placeholder(PrivateKey::generate(KeyType::ec256), {dns("a.example")}, now, 24h * 365 * 50);
   CHECK(certificate.validity().not_after == floor<seconds>(now) + 24h * 365 * 50);
+}
+
+TEST_CASE("a signing request of one's own is read in PEM and DER, with its names, for its own key only") {
+  const PrivateKey key = PrivateKey::generate(KeyType::ec256);
+  const std::vector<Identifier> names = {dns("a.example"), dns("b.example"), ip("2001:db8::1")};
+  const std::string der = make_csr(key, names);
+  std::string text(PEM_BUFSIZE * 4, ' ');
+  const std::unique_ptr<BIO, decltype(&BIO_free_all)> memory(BIO_new(BIO_s_mem()), BIO_free_all);
+  REQUIRE(PEM_write_bio_X509_REQ(memory.get(), parse(der).get()) == 1);
+  text.resize(static_cast<std::size_t>(BIO_read(memory.get(), text.data(), static_cast<int>(text.size()))));
+  for (const std::string& form : {der, text}) {
+    const SigningRequest request = read_csr(form, key);
+    CHECK(request.der == der);
+    CHECK(request.identifiers == names);
+  }
+  CHECK_THROWS_WITH_AS(read_csr(der, PrivateKey::generate(KeyType::ec256)),
+                       "the certificate signing request was made with another key", Error);
+  std::string forged = der;
+  forged.back() = static_cast<char>(forged.back() ^ 1);
+  for (const std::string& none :
+       {std::string(), std::string("x"), der + "x", forged, text.substr(0, 200), std::string(70'000, '0')})
+    CHECK_THROWS_WITH_AS(read_csr(none, key), "there is no sound certificate signing request in it", Error);
+  CHECK(ERR_peek_error() == 0);
 }

@@ -74,7 +74,7 @@ class Script final : public Transport {
 bool issue(Session& session) {
   const std::vector<Identifier> names = {{Identifier::Type::dns, "mydyn.example"}};
   expect(is_usable_url(session.new_account("me@mydyn.example", {})), "an account is a URL");
-  const Order order = session.new_order(names, "", {});
+  const Order order = session.new_order({names}, {});
   expect(same_names(order.identifiers, names), "an order is for the names that were asked for");
   for (const std::string& url : order.authorizations) {
     for (const Challenge& challenge : session.authorization(url, {}).challenges) {
@@ -84,7 +84,7 @@ bool issue(Session& session) {
   Polled<Order> polled = session.finalize(order, "a request", {});
   if (polled.value.status != Status::valid) polled = session.order(order.url, {});
   if (polled.retry_after) expect_date(*polled.retry_after);
-  if (polled.value.status == Status::valid) session.download(polled.value, {});
+  if (polled.value.status == Status::valid) session.download(polled.value, "", {});
   return true;
 }
 

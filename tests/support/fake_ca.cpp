@@ -78,6 +78,7 @@ struct Order {
   std::string id;
   std::string account;
   std::string replaces;  ///< The name of a certificate (RFC 9773 4.1), or empty.
+  std::string profile;
   std::vector<Identifier> identifiers;
   std::vector<std::string> authorizations;
   TimePoint expires;
@@ -128,6 +129,7 @@ struct FakeCa::State {
   int down = 0;
   std::deque<std::pair<std::string, Response>> prepared;
   std::deque<std::string> lost;
+  std::vector<std::string> profiles;
   std::string retry_after_text;
   bool pending_for_ever = false;
   int authorization_polls = 0;
@@ -199,6 +201,7 @@ struct FakeCa::State {
         {"revokeCert", base + "/revoke-cert"},
         {"keyChange", base + "/key-change"},
         {"meta", {{"termsOfService", terms()}, {"externalAccountRequired", accounts.external_account_required}}}};
+    for (const std::string& profile : profiles) all["meta"]["profiles"][profile] = "see " + base + "/" + profile;
     if (certificates.advises) all["renewalInfo"] = base + "/renewal-info";
     return all;
   }
@@ -271,6 +274,10 @@ struct FakeCa::State {
     order.account = request.account;
     order.replaces = text_of(payload, "replaces");
     if (!order.replaces.empty()) check_replaces(order);
+    order.profile = text_of(payload, "profile");
+    if (order.profile.empty() && !profiles.empty()) order.profile = profiles.front();
+    if (!order.profile.empty() && std::find(profiles.begin(), profiles.end(), order.profile) == profiles.end())
+      throw Refusal{400, "invalidProfile", "there is no profile " + order.profile};
     limits.check_order(order.account, order.identifiers);
     limits.ordered(order.account);
     if (!remembering) forget_what_is_long_over();
@@ -316,6 +323,7 @@ struct FakeCa::State {
       body["authorizations"].push_back(base + "/authorization/" + id);
     }
     if (order.error) body["error"] = problem(*order.error);
+    if (!order.profile.empty()) body["profile"] = order.profile;
     if (body["status"] == "valid") body["certificate"] = base + "/certificate/" + order.id;
     Response response = reply(http_status, body);
     const bool unfinished = body["status"] == "processing" || (body["status"] == "pending" && http_status == 200);
@@ -788,6 +796,11 @@ void FakeCa::wrong_key(bool wrong) {
 void FakeCa::tamper_chain(std::function<std::string(const std::string&)> tamper) {
   const std::lock_guard lock(state_->mutex);
   state_->tampering = std::move(tamper);
+}
+
+void FakeCa::profiles(std::vector<std::string> names) {
+  const std::lock_guard lock(state_->mutex);
+  state_->profiles = std::move(names);
 }
 
 void FakeCa::offer_renewal_info(bool offered) {

@@ -93,6 +93,9 @@ class FakeCa {
   /// What is sent instead of the PEM chain.
   void tamper_chain(std::function<std::string(const std::string& pem)> tamper);
 
+  /// What it issues by; of several, the first is the default. None unless told otherwise.
+  void profiles(std::vector<std::string> names);
+
   /// Whether it advises on renewals; yes unless told otherwise.
   void offer_renewal_info(bool offered);
   /// The window for a certificate, as sound or broken as the test wants it. Empty, as at first: what Let's Encrypt

@@ -59,7 +59,8 @@ struct Directory {
   std::string renewal_info;      ///< RFC 9773 4; empty if the server gives no such advice.
   std::string terms_of_service;  ///< For people: any kind of URL; empty if none.
   bool external_account_required = false;
-  std::optional<TimePoint> date;  ///< What the server's clock said when it answered.
+  std::vector<std::string> profiles;  ///< Names of those that it issues by.
+  std::optional<TimePoint> date;      ///< What the server's clock said when it answered.
 };
 
 /// RFC 9773 4.2
@@ -86,6 +87,13 @@ struct Authorization {
   std::vector<Challenge> challenges;
 };
 
+/// What a new order asks for.
+struct OrderTerms {
+  std::vector<Identifier> identifiers = {};
+  std::string replaces = {};  ///< renewal_info_id() of the certificate that the new one is for (RFC 9773 5), or empty.
+  std::string profile = {};   ///< Empty: the server's default.
+};
+
 /// RFC 8555 7.1.3
 struct Order {
   std::string url;
@@ -94,6 +102,7 @@ struct Order {
   std::vector<std::string> authorizations;  ///< URLs, in no order.
   std::string finalize;
   std::string certificate;  ///< URL; empty unless valid.
+  std::string profile;      ///< Empty: the server does not say.
   std::optional<Problem> error;
 };
 

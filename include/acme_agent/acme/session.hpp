@@ -53,9 +53,9 @@ class Session {
   /// none (RFC 8555 7.3.1).
   std::optional<std::string> find_account(const std::stop_token& stop);
 
-  /// `replaces` is the renewal_info_id() of the certificate that the new one is for, or empty (RFC 9773 5); only for a
-  /// server whose directory has a `renewal_info`. Throws Error (retry) if the order that comes back is for other names.
-  Order new_order(const std::vector<Identifier>& identifiers, const std::string& replaces, const std::stop_token& stop);
+  /// `replaces` only for a server whose directory has a `renewal_info`, `profile` only if its directory has it. Throws
+  /// Error if the order that comes back is for other names (retry) or of another profile (ask_operator).
+  Order new_order(const OrderTerms& terms, const std::stop_token& stop);
   Polled<Order> order(const std::string& url, const std::stop_token& stop);
   Authorization authorization(const std::string& url, const std::stop_token& stop);
 
@@ -67,8 +67,9 @@ class Session {
 
   Polled<Order> finalize(const Order& order, std::string_view csr_der, const std::stop_token& stop);
 
-  /// The default chain of a valid order.
-  CertificateChain download(const Order& order, const std::stop_token& stop);
+  /// The chain of a valid order with this name at its top, if the server offers one; else its default chain. Empty: its
+  /// default chain (RFC 8555 7.4.2).
+  CertificateChain download(const Order& order, const std::string& preferred_top, const std::stop_token& stop);
 
  private:
   /// Signed by the account `kid`, or by the bare key if that is empty; an empty payload is a POST-as-GET.

@@ -30,6 +30,11 @@ struct Managed {
   std::string email;                                       ///< Empty: none.
   KeyType key_type = KeyType::rsa2048;
   bool reuse_key = true;
+  std::string profile;          ///< Empty: the server's default.
+  std::string preferred_chain;  ///< Common name at the top; empty: the server's default.
+  std::string key_file;         ///< The operator's own key, of `key_type`; empty: keys are ours.
+  std::string key_thumbprint;   ///< Of the key in that file; empty as above.
+  std::string csr;              ///< The operator's own signing request for that key, in DER; empty: made as needed.
   bool placeholder = true;
   DeploymentTarget target;
   Solvers solvers;  ///< At least one.

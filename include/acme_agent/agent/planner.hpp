@@ -60,10 +60,10 @@ struct Due {
 /// written by a clock that was wrong, and do not count.
 Due next_order(const Managed& managed, const Record& record, TimePoint now);
 
-/// What the failures in a record were for: servers, challenges, kind of key and names. Others start afresh.
+/// What the failures in a record were for: servers, challenges, profile, key and names. Others start afresh.
 std::string inputs_of(const Managed& managed);
 
-/// Held, of the names, a server and the kind of key that are wanted now.
+/// Held, of the names, a server and the key or the kind of key that are wanted now.
 bool as_wanted(const Managed& managed, const HeldFacts& held);
 
 /// How we stand with this server.

@@ -44,6 +44,10 @@ struct CertificateSettings {
   std::optional<std::filesystem::path> eab_hmac_key_file{};  ///< Not looked into here.
   KeyType key_type = KeyType::rsa2048;
   bool reuse_key = true;
+  std::optional<std::filesystem::path> key_file;  ///< The operator's own key; nothing: keys are ours.
+  std::optional<std::filesystem::path> csr;       ///< The operator's own signing request; only with `key_file`.
+  std::string profile;                            ///< Empty: the server's default.
+  std::string preferred_chain;                    ///< Empty: the server's default.
   std::string challenge = "http-01";
   Endpoint http_listen{"", 80};
   std::optional<std::filesystem::path> cert_dir;  ///< Nothing: STATE/live/NAME.

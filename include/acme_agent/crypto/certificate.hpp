@@ -105,6 +105,15 @@ void check_issued(const CertifiedKey& pair, const std::vector<Identifier>& ident
 /// of at most 64 characters as common name.
 std::string make_csr(const PrivateKey& key, const std::vector<Identifier>& identifiers);
 
+/// A certificate signing request that somebody else made.
+struct SigningRequest {
+  std::string der;
+  std::vector<Identifier> identifiers;  ///< Sorted subject alternative names; the common name is not looked at.
+};
+
+/// Reads one in PEM or DER. Throws Error (ask_operator) if it is none, or not for `key`.
+SigningRequest read_csr(std::string_view text, const PrivateKey& key);
+
 /// A self-signed certificate so that a broker can start before the first issuance: from an hour before `now` to
 /// `now` + `lifetime`, recognisable by Certificate::placeholder(), accepted by no client that checks.
 Certificate make_placeholder(const PrivateKey& key, const std::vector<Identifier>& identifiers, TimePoint now,

@@ -90,6 +90,7 @@ struct Served {
 struct HeldFacts {
   std::string stamp;   ///< CertificateState::held_stamp() of the pair that they are of.
   std::string what;    ///< Kind of key and names, as in Record::inputs.
+  std::string key;     ///< Thumbprint of the key (RFC 7638).
   std::string server;  ///< Directory URL.
   Validity validity;
   std::string fingerprint;      ///< SHA-256 of the leaf.

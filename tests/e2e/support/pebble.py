@@ -3,6 +3,7 @@
 import json
 import pathlib
 import ssl
+import subprocess
 import urllib.request
 
 from support import programs
@@ -23,7 +24,7 @@ def executable(version):
 class Pebble:
     def __init__(self, case, version="debian", http_port=None, lifetime=None, nosleep=True, nonce_reject=0,
                  authz_reuse=50, ipv6="", always_valid=False, sleep_seconds=None,
-                 retry_after=None, dns_port=None, eab=None, eab_required=False):
+                 retry_after=None, dns_port=None, eab=None, eab_required=False, alternate_roots=0):
         """`lifetime` of certificates in seconds; `sleep_seconds` the longest wait before a validation; `retry_after` the
         seconds that the newest one takes for an order; `dns_port` where a name server of the test's own listens; `eab` the MAC
         keys of external accounts in base64url, by their ids."""
@@ -50,6 +51,8 @@ class Pebble:
         self.config = case.folder / "pebble.json"
         self.config.write_text(json.dumps({"pebble": settings}))
         self.env = programs.environment(PEBBLE_WFE_NONCEREJECT=nonce_reject, PEBBLE_AUTHZREUSE=authz_reuse)
+        if alternate_roots:
+            self.env["PEBBLE_ALTERNATE_ROOTS"] = str(alternate_roots)
         if nosleep:
             self.env["PEBBLE_VA_NOSLEEP"] = "1"
         if always_valid:
@@ -84,6 +87,12 @@ class Pebble:
         path = self.case.folder / "pebble-root.pem"
         path.write_text(self.fetch("/roots/0"))
         return path
+
+    def root_name(self, number):
+        """The common name of that root; 0 is the one of the default chain."""
+        subject = subprocess.run(["openssl", "x509", "-noout", "-subject", "-nameopt", "multiline"], check=True, text=True,
+                                 input=self.fetch(f"/roots/{number}"), capture_output=True).stdout
+        return subject.split("commonName")[1].split("=")[1].splitlines()[0].strip()
 
     def count(self, text):
         """How often its log says so."""
