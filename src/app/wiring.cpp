@@ -13,10 +13,9 @@
 #include <acme_agent/broker/reloader.hpp>
 #include <acme_agent/challenge/http01_solver.hpp>
 #include <acme_agent/crypto/root_bundle.hpp>
+#include <acme_agent/net/connection_pool.hpp>
 #include <acme_agent/net/curl_transport.hpp>
 #include <acme_agent/sys/file.hpp>
-
-#include "connection_pool.hpp"
 
 namespace acme_agent {
 namespace {

@@ -1,6 +1,6 @@
-#include "connection_pool.hpp"
-
 #include <utility>
+
+#include <acme_agent/net/connection_pool.hpp>
 
 namespace acme_agent {
 
@@ -24,18 +24,21 @@ class ConnectionPool::Lent final : public Transport {
 };
 
 std::unique_ptr<Transport> ConnectionPool::take() {
-  std::unique_ptr<Transport> transport;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!free_.empty()) {
-      transport = std::move(free_.back());
-      free_.pop_back();
-    }
-    ++in_use_;
-    free_.reserve(in_use_);
-  }
+  std::unique_ptr<Transport> transport = take_free();
   if (!transport) transport = connect_();
-  return std::make_unique<Lent>(shared_from_this(), std::move(transport));
+  const std::lock_guard lock(mutex_);
+  free_.reserve(free_.size() + in_use_ + 1);  // as giving back must not fail
+  auto lent = std::make_unique<Lent>(shared_from_this(), std::move(transport));
+  ++in_use_;
+  return lent;
+}
+
+std::unique_ptr<Transport> ConnectionPool::take_free() {
+  const std::lock_guard lock(mutex_);
+  if (free_.empty()) return nullptr;
+  std::unique_ptr<Transport> transport = std::move(free_.back());
+  free_.pop_back();
+  return transport;
 }
 
 void ConnectionPool::give_back(std::unique_ptr<Transport> transport) noexcept {

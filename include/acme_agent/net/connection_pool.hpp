@@ -17,11 +17,12 @@ class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
 
   explicit ConnectionPool(Connect connect) : connect_(std::move(connect)) {}
 
-  /// A client for one user, who gives it back by destroying it.
+  /// A client for one user, who gives it back by destroying it. Throws what connecting throws.
   std::unique_ptr<Transport> take();
 
  private:
   class Lent;
+  std::unique_ptr<Transport> take_free();
   void give_back(std::unique_ptr<Transport> transport) noexcept;
 
   const Connect connect_;
