@@ -66,8 +66,7 @@ void Accounts::save_spent(const std::string& directory_url, const Spent& spent) 
 }
 
 void Accounts::refuse_newer(const std::string& directory_url) const {
-  read_sound_document<AccountDocument>(folder_for(directory_url) / "account.json");
-  load_spent(directory_url);
+  for (const char* file : {"account.json", "limits.json"}) acme_agent::refuse_newer(folder_for(directory_url) / file);
 }
 
 bool Accounts::set_damaged_key_aside(const std::string& directory_url) const {

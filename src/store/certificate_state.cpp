@@ -36,8 +36,9 @@ void CertificateState::hold(const Held& held) const {
 std::optional<Pending> CertificateState::pending() const {
   const std::filesystem::path folder = folder_ / "pending";
   const auto document = read_sound_document<OrderDocument>(folder / "order.json");
+  if (!document) return std::nullopt;
   const std::optional<PrivateKey> key = read_key(folder / "key.pem");
-  if (!document || !key || document->key != key->thumbprint()) return std::nullopt;
+  if (!key || document->key != key->thumbprint()) return std::nullopt;
   return Pending{*key, document->identifiers, document->orders};
 }
 
@@ -90,9 +91,8 @@ void CertificateState::save_record(const Record& record) const {
 }
 
 void CertificateState::refuse_newer() const {
-  peek_record();
-  read_sound_document<IssuedDocument>(folder_ / "held" / "issued.json");
-  read_sound_document<OrderDocument>(folder_ / "pending" / "order.json");
+  for (const char* file : {"record.json", "held/issued.json", "pending/order.json"})
+    acme_agent::refuse_newer(folder_ / file);
 }
 
 std::string_view to_string(Reason reason) {

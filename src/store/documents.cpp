@@ -15,13 +15,40 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uint64_t our_version = 1;
+constexpr std::string_view first_lines = "{\n  \"version\": 1,\n";  // of each that we write
 constexpr std::size_t largest_file = 1 << 20;
 
-/// Far larger than anything we write; read_file() cannot tell this from a failure.
+/// Far larger than anything we write.
 bool too_large(const std::filesystem::path& path) {
   std::error_code none;
   const std::uintmax_t size = std::filesystem::file_size(path, none);
   return !none && size > largest_file;
+}
+
+/// Nothing if there is no file. Throws Damaged for one that cannot be ours, and Error if it cannot be read.
+std::optional<Secret> read_ours(const std::filesystem::path& path) {
+  try {
+    return read_file(path, largest_file);
+  } catch (const Error&) {
+    if (too_large(path)) throw Damaged{"it is larger than any that we write"};
+    throw;
+  }
+}
+
+/// What `parse` makes of the file; nothing if there is none, or it is none of ours.
+template <class Parse>
+auto read_pem(const std::filesystem::path& path, Parse parse) -> std::optional<decltype(parse(Secret()))> {
+  std::optional<Secret> pem;
+  try {
+    pem = read_ours(path);
+  } catch (const Damaged&) {
+  }
+  if (!pem) return std::nullopt;
+  try {
+    return parse(*pem);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
 }
 
 /// The member of an object; null if it is missing.
@@ -321,8 +348,7 @@ std::string to_json(const Record& record) {
 
 template <class Document>
 std::optional<Document> read_document(const std::filesystem::path& path) {
-  if (too_large(path)) throw Damaged{"it is larger than any that we write"};
-  const std::optional<Secret> text = read_file(path, largest_file);
+  const std::optional<Secret> text = read_ours(path);
   if (!text) return std::nullopt;
   const json object = json::parse(text->reveal(), nullptr, false);
   if (object.is_discarded()) throw Damaged{"it is not JSON"};
@@ -333,6 +359,16 @@ std::optional<Document> read_document(const std::filesystem::path& path) {
   return document;
 }
 
+void refuse_newer(const std::filesystem::path& path) {
+  try {
+    const std::optional<Secret> text = read_ours(path);
+    if (!text || text->reveal().starts_with(first_lines)) return;
+    const json object = json::parse(text->reveal(), nullptr, false);
+    if (object.is_object()) check_version(object, path);
+  } catch (const Damaged&) {
+  }
+}
+
 template std::optional<AccountDocument> read_document(const std::filesystem::path&);
 template std::optional<OrderDocument> read_document(const std::filesystem::path&);
 template std::optional<IssuedDocument> read_document(const std::filesystem::path&);
@@ -340,25 +376,11 @@ template std::optional<Spent> read_document<Spent>(const std::filesystem::path&)
 template std::optional<Record> read_document(const std::filesystem::path&);
 
 std::optional<PrivateKey> read_key(const std::filesystem::path& path) {
-  if (too_large(path)) return std::nullopt;
-  const std::optional<Secret> pem = read_file(path, largest_file);
-  if (!pem) return std::nullopt;
-  try {
-    return PrivateKey::from_pem(*pem);
-  } catch (const Error&) {
-    return std::nullopt;
-  }
+  return read_pem(path, [](const Secret& pem) { return PrivateKey::from_pem(pem); });
 }
 
 std::optional<CertificateChain> read_chain(const std::filesystem::path& path) {
-  if (too_large(path)) return std::nullopt;
-  const std::optional<Secret> pem = read_file(path, largest_file);
-  if (!pem) return std::nullopt;
-  try {
-    return CertificateChain::from_pem(pem->reveal());
-  } catch (const Error&) {
-    return std::nullopt;
-  }
+  return read_pem(path, [](const Secret& pem) { return CertificateChain::from_pem(pem.reveal()); });
 }
 
 }  // namespace acme_agent

@@ -60,6 +60,9 @@ std::optional<Document> read_sound_document(const std::filesystem::path& path) {
   }
 }
 
+/// Throws Error (ask_operator) for a file of a newer version; one that we have written costs no more than to read it.
+void refuse_newer(const std::filesystem::path& path);
+
 /// Nothing if there is none, or what is there is none. Throws Error if it cannot be read: then nobody knows.
 std::optional<PrivateKey> read_key(const std::filesystem::path& path);
 std::optional<CertificateChain> read_chain(const std::filesystem::path& path);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -230,10 +231,11 @@ std::optional<Secret> GenerationFolder::read(const std::string& name) const {
 }
 
 std::string GenerationFolder::stamp(const std::vector<std::string>& names) const {
+  const FileDescriptor folder(::open(folder_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));  // for all names together
   std::string stamp;
   for (const std::string& name : names) {
     struct stat status {};
-    if (::stat((folder_ / name).c_str(), &status) != 0) {
+    if (::fstatat(folder.get(), name.c_str(), &status, 0) != 0) {
       stamp += "- ";
       continue;
     }

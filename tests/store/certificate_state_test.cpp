@@ -245,6 +245,29 @@ TEST_CASE("an order of a newer version is left to the operator") {
   CHECK(contains(complaint_of([&] { t.state.pending(); }), "order.json was written by a newer acme-agent (version 3)"));
 }
 
+TEST_CASE("whichever file is of a newer version, it is refused, and none that is ours, damaged or not there") {
+  CertificateOnDisk t;
+  t.state.refuse_newer();
+  t.state.hold(make_held());
+  t.save_pending("");
+  t.state.save_record({});
+  t.state.refuse_newer();
+  for (const fs::path& file : {t.state.folder() / "record.json", t.held / "issued.json", t.pending / "order.json"}) {
+    const std::string ours = content_of(file);
+    std::string newer = ours;
+    newer.replace(newer.find("1,"), 2, "10,");
+    for (const std::string& text : {newer, std::string(R"({"version": 2})")}) {
+      put(file, text);
+      CHECK(contains(complaint_of([&] { t.state.refuse_newer(); }),
+                     file.filename().string() + " was written by a newer"));
+    }
+    for (const std::string& text : {ours, ours.substr(0, ours.size() / 2), std::string("{}"), std::string("[2]")}) {
+      put(file, text);
+      CHECK_NOTHROW(t.state.refuse_newer());
+    }
+  }
+}
+
 TEST_CASE("a crash between the two files of an order never finalizes it with a key that it was not stored with") {
   CertificateOnDisk t;
   t.save_pending("https://ca.example/order/1");
