@@ -64,10 +64,11 @@ void Renewer::Attempt::ask_for_advice() {
   if (server == nullptr) return;
   RenewalAdvice& advice = record.advice;
   if (advice.id != record.held->renewal_info_id) {
-    const std::string shown = advice.explanation_url;
-    advice = RenewalAdvice();
-    advice.id = record.held->renewal_info_id;
-    advice.explanation_url = shown;
+    RenewalAdvice fresh;
+    fresh.id = record.held->renewal_info_id;
+    fresh.explanation_url = advice.explanation_url;
+    fresh.recalled = advice.recalled;
+    advice = fresh;
   }
   if (advice.next_check && *advice.next_check > now() && *advice.next_check <= now() + longest_check) return;
   try {
@@ -101,6 +102,7 @@ void Renewer::Attempt::take_advice(const AcmeServer& server) {
                           format_rfc3339(info.value.suggested.start) + " to " +
                           format_rfc3339(info.value.suggested.end),
                       managed.name);
+  if (is_recall(record, info.value.suggested, now())) advice.recalled = now();
   advice.window = info.value.suggested;
   const std::string explanation = printable(info.value.explanation_url);
   if (explanation == advice.explanation_url) return;

@@ -42,6 +42,16 @@ TimePoint free_at(const Standing& standing, TimePoint now) {
                    sane(standing.not_before, now, longest_asked_wait), sane(standing.turn, now, furthest_turn)});
 }
 
+/// For so long after an attempt no suggestion makes us order: a server that says "now" may say so of each certificate.
+Duration rest_after_issuance(const Validity& validity) {
+  return std::min(shortest_between_advised, validity.lifetime() / 10);
+}
+
+bool is_recalled(const Record& record, TimePoint now) {
+  const std::optional<TimePoint>& recalled = record.advice.recalled;
+  return recalled && *recalled <= now && recalled > record.last_attempt;
+}
+
 /// What the certificate itself asks for.
 Due wanted(const Managed& managed, const Record& record, TimePoint now) {
   const bool of_a_wrong_clock = record.held && record.held->validity.not_before > now + back_dated;
@@ -49,14 +59,13 @@ Due wanted(const Managed& managed, const Record& record, TimePoint now) {
   if (!as_wanted(managed, *record.held)) return {now, Reason::changed};
   const Validity& validity = record.held->validity;
   const bool advised = record.advice.window && record.advice.id == record.held->renewal_info_id;
-  // What was issued just now is not renewed at once: not because it was set back by more than its share, nor because a
-  // server says so about each certificate anew.
+  // What was issued just now is not renewed at once, also where it was set back by more than its share.
   const bool issued_before =
       record.failures == 0 && record.interrupted == 0 && record.last_attempt && *record.last_attempt <= now;
   if (advised) {
     TimePoint when = choose_moment(*record.advice.window, record.advice.id);
-    if (issued_before)
-      when = std::max(when, *record.last_attempt + std::min(shortest_between_advised, validity.lifetime() / 10));
+    if (issued_before && !is_recalled(record, now))
+      when = std::max(when, *record.last_attempt + rest_after_issuance(validity));
     return {std::min(when, latest_renewal(validity)), Reason::ari};
   }
   TimePoint when = plan_renewal(validity, spread_of(managed.name));
@@ -110,6 +119,15 @@ TimePoint choose_moment(const Window& suggested, std::string_view renewal_info_i
       std::string(renewal_info_id) + " " + format_rfc3339(suggested.start) + " " + format_rfc3339(suggested.end);
   const auto length = static_cast<double>((suggested.end - suggested.start).count());
   return in_whole_seconds(suggested.start + Duration(static_cast<Duration::rep>(length * spread_of(drawn_for))));
+}
+
+bool is_recall(const Record& record, const Window& suggested, TimePoint now) {
+  const RenewalAdvice& before = record.advice;
+  if (!record.held || !record.last_attempt || !before.window) return false;
+  const Duration rest = rest_after_issuance(record.held->validity);
+  if (before.recalled && *before.recalled <= now && now < *before.recalled + rest) return false;
+  const TimePoint rested = *record.last_attempt + rest;
+  return choose_moment(*before.window, before.id) >= rested && choose_moment(suggested, before.id) < rested;
 }
 
 TimePoint latest_renewal(const Validity& validity) {

@@ -185,6 +185,7 @@ void read(const json& object, RenewalAdvice& advice) {
   read(object, "explanation_url", advice.explanation_url);
   read(object, "next_check", advice.next_check);
   read(object, "failures", advice.failures);
+  read(object, "recalled", advice.recalled);
   if (start && end) advice.window = {*start, *end};
 }
 
@@ -313,7 +314,8 @@ std::string to_json(const Record& record) {
                              {"end", advice.window ? date(advice.window->end) : json()},
                              {"explanation_url", text_or_null(advice.explanation_url)},
                              {"next_check", date(advice.next_check)},
-                             {"failures", advice.failures}};
+                             {"failures", advice.failures},
+                             {"recalled", date(advice.recalled)}};
   json served = json::array();
   for (const Served& seen : record.served) {
     served.push_back({{"endpoint", seen.endpoint},

@@ -168,6 +168,61 @@ TEST_CASE("a server that wants each certificate renewed at once gets one order a
   CHECK(t.due(start).when == start + 24h);
 }
 
+TEST_CASE("a window that moves from later to now is followed at once, though the certificate was issued just now") {
+  Planning t;
+  t.record.last_attempt = start;
+  t.advise({start + 60 * day, start + 61 * day});
+  const TimePoint now = start + 6h;
+  const Window revoked{now - 1h, now - 30min};
+  CHECK(is_recall(t.record, revoked, now));
+  t.record.advice.recalled = now;
+  t.record.advice.window = revoked;
+  CHECK(t.due(now).when <= now);
+}
+
+TEST_CASE("a window that moves but leaves the certificate its time is no reason to hurry") {
+  Planning t;
+  t.record.last_attempt = start;
+  t.advise({start + 60 * day, start + 61 * day});
+  CHECK_FALSE(is_recall(t.record, {start + 2 * day, start + 3 * day}, start + 6h));
+}
+
+TEST_CASE("a server that has wanted the certificate renewed at once from the beginning takes nothing back") {
+  Planning t;
+  t.record.last_attempt = start;
+  CHECK_FALSE(is_recall(t.record, {start - 1h, start}, start));  // asked for the first time
+  t.advise({start - 1h, start});
+  CHECK_FALSE(is_recall(t.record, {start, start + 1h}, start + 1h));
+  t.advise({start + 1h, start + 2h});
+  CHECK_FALSE(is_recall(t.record, {start, start + 1h}, start + 1h));
+}
+
+TEST_CASE("a server that gives time and takes it back with each certificate is followed twice a day at most") {
+  Planning t;
+  TimePoint now = start;
+  int orders = 0;
+  t.advise({now + 60 * day, now + 61 * day});
+  for (t.record.last_attempt = now; now < start + 10 * day; now += 10min) {
+    const Window revoked{now - 1h, now - 30min};
+    if (is_recall(t.record, revoked, now)) t.record.advice.recalled = now;
+    t.record.advice.window = revoked;
+    if (t.due(now).when > now) continue;
+    ++orders;
+    t.record.last_attempt = now;
+    t.record.advice.window = Window{now + 60 * day, now + 61 * day};
+  }
+  CHECK(orders >= 9);
+  CHECK(orders <= 20);
+}
+
+TEST_CASE("what a wrong clock has noted as taken back does not let a server make us order again and again") {
+  Planning t;
+  t.record.last_attempt = start;
+  t.advise({start - 1h, start - 30min});
+  t.record.advice.recalled = start + 365 * day;
+  CHECK(t.due(start + 1h).when == start + 24h);
+}
+
 TEST_CASE("the second server is asked once the first has failed three times, and not before") {
   Planning t;
   const TimePoint now = start + 61 * day;

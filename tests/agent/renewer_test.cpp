@@ -474,6 +474,25 @@ TEST_CASE("after a mass revocation the certificate is renewed with the next look
   CHECK(t.renew(one).issued);
 }
 
+TEST_CASE("a mass revocation on the day of issuance is answered with the next look, and another one the next day") {
+  Renewing t;
+  t.ca.offer_renewal_info(true);
+  const Managed one = t.managed();
+  t.renew(one);
+  t.ca.revoke_all();
+  t.clock.set(*t.record().advice.next_check);
+  CHECK(t.renew(one).issued);
+  CHECK_FALSE(t.renew(one).issued);
+
+  t.ca.revoke_all();
+  const TimePoint issued = t.clock.now();
+  t.clock.set(*t.record().advice.next_check);
+  CHECK_FALSE(t.renew(one).issued);
+  CHECK(t.record().next_attempt == issued + 24h);
+  t.clock.set(issued + 24h);
+  CHECK(t.renew(one).issued);
+}
+
 TEST_CASE("whatever a server has against 'replaces', the order is placed without it") {
   for (const int status : {400, 403, 404, 409, 500}) {
     INFO(status);

@@ -47,7 +47,10 @@ Record full_record() {
                           "aYhba4.AIdl"};
   record.advice = {"aYhba4.AIdl",
                    Window{*parse_rfc3339("2026-11-20T00:00:00Z"), *parse_rfc3339("2026-11-21T00:00:00Z")},
-                   "https://ca.example/why", parse_rfc3339("2026-11-22T15:00:00Z"), 1};
+                   "https://ca.example/why",
+                   parse_rfc3339("2026-11-22T15:00:00Z"),
+                   1,
+                   parse_rfc3339("2026-11-19T00:00:00Z")};
   record.deploy.ok = true;
   record.deploy.next_attempt = parse_rfc3339("2027-01-01T00:00:00Z");
   record.deploy.last_error = "nobody listens";

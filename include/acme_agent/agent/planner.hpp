@@ -27,6 +27,11 @@ double spread_of(std::string_view text);
 /// same window however often it is asked for. In whole seconds.
 TimePoint choose_moment(const Window& suggested, std::string_view renewal_info_id);
 
+/// Whether a server that had left the held certificate some time takes that back now, as after a mass revocation: then
+/// the new window is followed although the certificate is a new one. One that does so again within the next day (or a
+/// tenth of the lifetime) is not followed at once, as it may do so with each certificate.
+bool is_recall(const Record& record, const Window& suggested, TimePoint now);
+
 /// The last moment to begin a renewal, whatever a server suggests: a tenth of the lifetime before the end.
 TimePoint latest_renewal(const Validity& validity);
 

@@ -116,6 +116,7 @@ struct RenewalAdvice {
   std::string explanation_url;   ///< The one that was shown.
   std::optional<TimePoint> next_check;
   int failures = 0;
+  std::optional<TimePoint> recalled{};  ///< When the server last took back the time that it had given a certificate.
 
   bool operator==(const RenewalAdvice&) const = default;
 };
