@@ -101,7 +101,12 @@ void Agent::work(const Task& task, const std::stop_token& stop) {
 void Agent::run(std::vector<Managed> certificates, const std::function<void()>& ready, const std::stop_token& stop) {
   take(std::move(certificates));
   std::set<std::string> not_servable;
-  for (const auto& managed : managed_) not_servable.insert(managed->name);
+  for (const auto& managed : managed_) {
+    if (renewer_.is_servable(*managed)) continue;
+    not_servable.insert(managed->name);
+    agenda_.add(managed->name, clock_.now() - 24h);  // these come first
+  }
+  if (not_servable.empty()) ready();
   std::multimap<std::string, std::promise<std::optional<Outcome>>> waiting;
   Workers workers(*this, static_cast<std::size_t>(workers_), 0);  // so that who is hurried waits for nobody
 

@@ -100,12 +100,7 @@ std::optional<Validity> Renewer::Attempt::validity() const {
 }
 
 bool Renewer::Attempt::pair_lies() const {
-  if (!record.deploy.stamp.empty() && record.deploy.stamp == Deployer::stamp(managed.target)) return true;
-  try {
-    return Deployer::deployed(managed.target).has_value();
-  } catch (const Error&) {  // the deployment says the same, where it counts
-    return false;
-  }
+  return Renewer::pair_lies(managed.target, record);
 }
 
 void Renewer::Attempt::doubt_clock() {

@@ -32,7 +32,6 @@ Outcome Renewer::renew(const Managed& managed, const Wish& wish, const std::func
   Attempt attempt{.renewer = *this, .managed = managed, .wish = wish, .stop = stop};
   try {
     attempt.load();
-    if (servable && attempt.pair_lies()) tell();
     attempt.doubt_clock();
     if (!attempt.doubt.empty()) {
       attempt.place_what_there_is();
@@ -41,7 +40,7 @@ Outcome Renewer::renew(const Managed& managed, const Wish& wish, const std::func
       if (attempt.looked) tell();
       attempt.ask_for_advice();
       attempt.order_while_due(tell);
-      if (attempt.issued || !attempt.looked) attempt.deploy_if_due();
+      if (attempt.issued || wish.force) attempt.deploy_if_due();
       if (attempt.issued) attempt.ask_for_advice();
     }
     tell();
@@ -54,6 +53,23 @@ Outcome Renewer::renew(const Managed& managed, const Wish& wish, const std::func
     const TimePoint next = clock_.now() + wait_after_failure(2, std::nullopt, clock_.now());
     log_.error(std::string(error.what()) + "; next try at " + format_rfc3339(next), managed.name);
     return {.next = next, .problem = error.what()};
+  }
+}
+
+bool Renewer::is_servable(const Managed& managed) const {
+  try {
+    return pair_lies(managed.target, state_(managed.name).peek_record());
+  } catch (const Error&) {  // renew() says the same, where it counts
+    return false;
+  }
+}
+
+bool Renewer::pair_lies(const DeploymentTarget& target, const Record& record) {
+  if (!record.deploy.stamp.empty() && record.deploy.stamp == Deployer::stamp(target)) return true;
+  try {
+    return Deployer::deployed(target).has_value();
+  } catch (const Error&) {  // the deployment says the same, where it counts
+    return false;
   }
 }
 

@@ -282,21 +282,27 @@ class Attempt {
   /// No proof is wanted, or only where there is a broker, and there is none.
   bool is_unprovable(const Sights& sights) const {
     if (sights.empty()) return true;
-    return target_.probe_is_default && !listening(sights) && find_readers().empty();
+    return may_be_without_proof(sights) && find_readers().empty();
   }
 
-  bool is_settled(const Sights& sights) const { return is_proven(sights) || (is_unprovable(sights) && was_told()); }
+  bool may_be_without_proof(const Sights& sights) const { return target_.probe_is_default && !listening(sights); }
+
+  /// As long as nothing was done.
+  bool is_settled(const Sights& before) const {
+    const bool unprovable = before.empty() || (may_be_without_proof(before) && readers_.empty());
+    return is_proven(before) || (unprovable && told() == to_tell(readers_));
+  }
 
   /// Generation and processes that a reload now would be about.
-  std::string to_tell() const {
+  std::string to_tell(const std::vector<Process>& readers) const {
     const std::optional<fs::path> current = folder_.current();
     std::string text = current ? current->filename().string() : "";
-    for (const Process& reader : find_readers())
+    for (const Process& reader : readers)
       text += " " + std::to_string(reader.pid) + ":" + std::to_string(reader.start_time);
     return text;
   }
 
-  bool was_told() const { return told() == to_tell(); }
+  bool was_told() const { return told() == to_tell(find_readers()); }
 
   std::string told() const {
     const std::optional<Secret> text = read_file(folder_.path() / told_file);
@@ -306,7 +312,7 @@ class Attempt {
   /// Where this is not possible, the broker is told once more, the next time.
   void remember_told() const {
     try {
-      const std::string text = to_tell();
+      const std::string text = to_tell(find_readers());
       if (told() != text) write_file(folder_.path() / told_file, text, {{}, {}, 0644}, Sync::none);
     } catch (const Error& error) {
       log_.warning(error.message(), target_.name);

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <thread>
 
 #include <acme_agent/agent/agent.hpp>
@@ -13,9 +14,11 @@ namespace {
 
 /// An agent that runs in its own thread until the test ends.
 struct RunningAgent : test::Renewing {
-  Agent agent{renewer, clock, log, 4};
+  Agent agent;
   std::promise<void> ready;
   std::jthread thread;
+
+  explicit RunningAgent(int workers = 4) : agent{renewer, clock, log, workers} {}
 
   void start(std::vector<Managed> certificates) {
     thread = std::jthread([this, certificates = std::move(certificates)](const std::stop_token& stop_thread) mutable {
@@ -62,6 +65,40 @@ TEST_CASE("a running agent is ready when a pair lies in every folder, and renews
   const std::optional<Outcome> outcome = t.renew_and_wait("mydyn.example", {.now = true, .force = true});
   CHECK(outcome->issued);
   CHECK(t.serial() != first);
+}
+
+TEST_CASE("an agent is ready where a pair lies in every folder, though servers keep all workers waiting") {
+  RunningAgent t;
+  std::vector<Managed> certificates;
+  for (const char* name : {"a.example", "b.example", "c.example", "d.example", "e.example"}) {
+    certificates.push_back(t.managed(name));
+    t.renew(certificates.back());
+  }
+  t.clock.advance(61 * 24h);
+  std::promise<void> released;
+  t.ca.on_validate([&t, wait = released.get_future().share()](const Identifier&, const std::string& token) {
+    wait.wait();
+    return t.answers->visit(token);
+  });
+  t.start(certificates);
+  CHECK(t.ready.get_future().wait_for(20s) == std::future_status::ready);
+  released.set_value();
+}
+
+TEST_CASE("where no pair lies yet is worked first, as somebody waits for it") {
+  RunningAgent t(1);
+  const Managed other = t.managed("a.example");
+  t.renew(other);
+  t.clock.advance(61 * 24h);
+  const std::size_t before = t.ca.requests().size();
+  t.start({other, t.managed("new.example")});
+  REQUIRE(t.ready.get_future().wait_for(20s) == std::future_status::ready);
+  t.renew_and_wait("a.example", {});
+  const auto requests = t.ca.requests();
+  const auto first = std::find_if(requests.begin() + static_cast<std::ptrdiff_t>(before), requests.end(),
+                                  [](const auto& done) { return done.request.url.ends_with("/new-order"); });
+  REQUIRE(first != requests.end());
+  CHECK(first->payload.find("new.example") != std::string::npos);
 }
 
 TEST_CASE("nobody can renew what the agent does not look after") {

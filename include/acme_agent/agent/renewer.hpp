@@ -38,6 +38,9 @@ class Renewer {
   Renewer(Accounts accounts, std::function<CertificateState(const std::string& name)> state, TimePoint built,
           Clock& clock, Log& log);
 
+  /// The broker's folder holds a pair that a broker can start with. Cheap where nothing has changed since all was well.
+  bool is_servable(const Managed& managed) const;
+
   /// `servable` is called, perhaps from another thread, when the broker's folder holds a pair that a broker can start
   /// with, or when it is clear that this run will not bring one. Empty: nobody waits for that.
   Outcome renew(const Managed& managed, const Wish& wish, const std::function<void()>& servable,
@@ -54,6 +57,7 @@ class Renewer {
     std::string refuted;                      ///< Why a server's clock says that ours is wrong; empty: none does.
   };
 
+  static bool pair_lies(const DeploymentTarget& target, const Record& record);
   Account account_for(const Managed& managed, const AcmeServer& server) const;
   std::string register_account(const Managed& managed, const AcmeServer& server, Session& session,
                                const Account& account, const std::stop_token& stop) const;
