@@ -34,7 +34,8 @@ Managed whole(Managed managed) {
 class Agent::Workers {
  public:
   /// `ahead`: how many tasks may wait for one of the threads.
-  Workers(Agent& agent, std::size_t threads, std::size_t ahead) : agent_(agent), room_(threads + ahead) {
+  Workers(Agent& agent, std::size_t threads, std::size_t ahead)
+      : agent_(agent), all_room_(threads + ahead), room_(all_room_) {
     for (std::size_t i = 0; i < threads; ++i)
       threads_.emplace_back([this](const std::stop_token& stop) {
         while (const std::optional<Task> task = tasks_.take(stop)) agent_.work(*task, stop);
@@ -51,9 +52,11 @@ class Agent::Workers {
     tasks_.put(std::move(task));
   }
   void done() { ++room_; }
+  bool at_rest() const { return room_ == all_room_; }
 
  private:
   Agent& agent_;
+  const std::size_t all_room_;
   std::size_t room_;  // the main thread's view
   Mailbox<Task> tasks_;
   std::vector<std::jthread> threads_;
@@ -62,8 +65,8 @@ class Agent::Workers {
 Agent::Agent(const Renewer& renewer, Clock& clock, Log& log, int workers)
     : renewer_(renewer), clock_(clock), log_(log), workers_(workers) {}
 
-void Agent::replace(std::vector<Managed> certificates, std::function<void()> taken) {
-  mailbox_.put(Replace{std::move(certificates), std::move(taken)});
+void Agent::replace(std::vector<Managed> certificates) {
+  mailbox_.put(Replace{std::move(certificates)});
 }
 
 std::future<std::optional<Outcome>> Agent::renew(const std::string& name, const Wish& wish) {
@@ -98,7 +101,8 @@ void Agent::work(const Task& task, const std::stop_token& stop) {
   }
 }
 
-void Agent::run(std::vector<Managed> certificates, const std::function<void()>& ready, const std::stop_token& stop) {
+void Agent::run(std::vector<Managed> certificates, const std::function<void()>& ready,
+                const std::function<void()>& at_rest, const std::stop_token& stop) {
   take(std::move(certificates));
   std::set<std::string> not_servable;
   for (const auto& managed : managed_) {
@@ -111,6 +115,7 @@ void Agent::run(std::vector<Managed> certificates, const std::function<void()>& 
   Workers workers(*this, static_cast<std::size_t>(workers_), 0);  // so that who is hurried waits for nobody
 
   TimePoint latest = clock_.now();
+  bool worked = false;
   while (!stop.stop_requested()) {
     const TimePoint now = clock_.now();
     if (now < latest - small_correction) agenda_.wake_all(now);
@@ -121,11 +126,16 @@ void Agent::run(std::vector<Managed> certificates, const std::function<void()>& 
     Duration nap = longest_nap;
     if (const std::optional<TimePoint> wake = agenda_.wake_at(); wake && workers.room() > 0)
       nap = std::clamp<Duration>(*wake - clock_.now(), 0ms, longest_nap);
+    if (worked && workers.at_rest() && nap > 0ms) {
+      at_rest();
+      worked = false;
+    }
     std::optional<Message> message = mailbox_.take(nap, stop);
     if (!message) continue;
 
     if (auto* settled = std::get_if<Settled>(&*message)) {
       workers.done();
+      worked = true;
       if (!agenda_.settle(settled->name, settled->outcome.next)) continue;
       const auto [first, last] = waiting.equal_range(settled->name);
       for (auto answer = first; answer != last; ++answer) answer->second.set_value(settled->outcome);
@@ -139,7 +149,6 @@ void Agent::run(std::vector<Managed> certificates, const std::function<void()>& 
       for (auto& [name, answer] : waiting)
         if (is_gone(name)) answer.set_value(std::nullopt);
       std::erase_if(waiting, [&](const auto& entry) { return is_gone(entry.first); });
-      replacement->taken();
     } else if (auto* renew = std::get_if<Renew>(&*message)) {
       if (agenda_.hurry(renew->name, renew->wish))
         waiting.emplace(renew->name, std::move(renew->answer));

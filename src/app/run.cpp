@@ -117,7 +117,7 @@ int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& c
     try {
       const Configuration changed = load_apart(command_line, environment);
       check_machine(changed);
-      agent.replace(wiring.manage(changed), give_back_memory);
+      agent.replace(wiring.manage(changed));
       wiring.log().info("the configuration was read again");
       if (needs_restart(configuration, changed))
         wiring.log().warning("state-dir, workers, log-level and log-format take effect with a restart only");
@@ -128,11 +128,8 @@ int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& c
   });
   wiring.warn_of_curl();
   wiring.log().info("acme-agent " ACME_AGENT_VERSION " looks after " + names_of(certificates));
-  const auto ready = [] {
-    notify_service_manager("READY=1");
-    give_back_memory();
-  };
-  agent.run(std::move(certificates), ready, stop.get_token());
+  const auto ready = [] { notify_service_manager("READY=1"); };
+  agent.run(std::move(certificates), ready, give_back_memory, stop.get_token());
   return exit_ok;
 }
 

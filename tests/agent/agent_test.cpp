@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <thread>
 
 #include <acme_agent/agent/agent.hpp>
@@ -16,6 +17,7 @@ namespace {
 struct RunningAgent : test::Renewing {
   Agent agent;
   std::promise<void> ready;
+  std::atomic<int> rests = 0;
   std::jthread thread;
 
   explicit RunningAgent(int workers = 4) : agent{renewer, clock, log, workers} {}
@@ -23,7 +25,7 @@ struct RunningAgent : test::Renewing {
   void start(std::vector<Managed> certificates) {
     thread = std::jthread([this, certificates = std::move(certificates)](const std::stop_token& stop_thread) mutable {
       agent.run(
-          std::move(certificates), [this] { ready.set_value(); }, stop_thread);
+          std::move(certificates), [this] { ready.set_value(); }, [this] { ++rests; }, stop_thread);
     });
   }
 
@@ -99,6 +101,19 @@ TEST_CASE("where no pair lies yet is worked first, as somebody waits for it") {
                                   [](const auto& done) { return done.request.url.ends_with("/new-order"); });
   REQUIRE(first != requests.end());
   CHECK(first->payload.find("new.example") != std::string::npos);
+}
+
+TEST_CASE("an agent comes to rest once when all is done, and again after each further work") {
+  RunningAgent t;
+  const auto rests = [&t](int count) {
+    const auto give_up = std::chrono::steady_clock::now() + 20s;
+    while (t.rests < count && std::chrono::steady_clock::now() < give_up) std::this_thread::sleep_for(1ms);
+    return t.rests == count;
+  };
+  t.start({t.managed("a.example"), t.managed("b.example"), t.managed("c.example")});
+  CHECK(rests(1));
+  CHECK(t.renew_and_wait("b.example", {.now = true})->exit_code() == 0);
+  CHECK(rests(2));
 }
 
 TEST_CASE("nobody can renew what the agent does not look after") {

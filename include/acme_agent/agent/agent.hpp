@@ -23,17 +23,16 @@ class Agent {
   Agent(const Renewer& renewer, Clock& clock, Log& log, int workers);
 
   /// Looks after these certificates until a stop is requested. `ready` is called once: every broker's folder holds a
-  /// pair to start with.
-  void run(std::vector<Managed> certificates, const std::function<void()>& ready, const std::stop_token& stop);
+  /// pair to start with. `at_rest` is called when work was done and nothing more is due.
+  void run(std::vector<Managed> certificates, const std::function<void()>& ready, const std::function<void()>& at_rest,
+           const std::stop_token& stop);
 
   /// Works on each certificate once and returns the outcomes by name; fewer after a stop.
   std::map<std::string, Outcome> run_once(std::vector<Managed> certificates, const Wish& wish,
                                           const std::stop_token& stop);
 
   /// From now on these, each of them looked at again in its turn. What is being worked on is finished as it was begun.
-  /// run() calls `taken` when it has let go of the old ones.
-  void replace(
-      std::vector<Managed> certificates, std::function<void()> taken = [] {});
+  void replace(std::vector<Managed> certificates);
 
   /// Works on one certificate now; nothing if it is unknown. The future is broken when the agent stops.
   std::future<std::optional<Outcome>> renew(const std::string& name, const Wish& wish);
@@ -53,7 +52,6 @@ class Agent {
   };
   struct Replace {
     std::vector<Managed> certificates;
-    std::function<void()> taken;
   };
   struct Renew {
     std::string name;
