@@ -134,7 +134,13 @@ void Renewer::trust_clock(const std::string& name) const {
 /// The account for the server; new ones have a key on disk, and no URL until the server has been told (RFC 8555 7.3).
 Account Renewer::account_for(const Managed& managed, const AcmeServer& server) const {
   const std::lock_guard lock(accounts_mutex_);
-  if (std::optional<Account> account = accounts_.load(server.url)) return *std::move(account);
+  const std::string stamp = accounts_.stamp(server.url);
+  const auto known = known_accounts_.find(server.url);
+  if (known != known_accounts_.end() && known->second.stamp == stamp) return known->second.account;
+  if (std::optional<Account> account = accounts_.load(server.url)) {
+    known_accounts_.insert_or_assign(server.url, KnownAccount{stamp, *account});
+    return *std::move(account);
+  }
   if (accounts_.set_damaged_key_aside(server.url))
     log_.warning(
         "the account key for " + server.name + " was damaged and is kept as key.pem.damaged; a new account is made",

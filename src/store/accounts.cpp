@@ -5,6 +5,7 @@
 #include <acme_agent/crypto/digest.hpp>
 #include <acme_agent/store/state.hpp>
 #include <acme_agent/sys/file.hpp>
+#include <acme_agent/sys/generations.hpp>
 
 #include "documents.hpp"
 
@@ -44,6 +45,10 @@ std::optional<Account> Accounts::load(const std::string& directory_url) const {
   // Without its URL an account is found by its key (RFC 8555 7.3.1).
   if (!document || document->key != key->thumbprint()) return Account{*key, "", ""};
   return Account{*key, document->url, document->contact};
+}
+
+std::string Accounts::stamp(const std::string& directory_url) const {
+  return GenerationFolder(folder_for(directory_url)).stamp({"key.pem", "account.json"});
 }
 
 void Accounts::save(const std::string& directory_url, const Account& account) const {

@@ -50,6 +50,18 @@ TEST_CASE("an account comes back as it was saved") {
   CHECK_FALSE(t.accounts.load(letsencrypt + "2"));
 }
 
+TEST_CASE("an account has another stamp whenever it was saved or its key was exchanged, and the same one else") {
+  AccountsOnDisk t;
+  const std::string none = t.accounts.stamp(letsencrypt);
+  t.save("");
+  const std::string unregistered = t.accounts.stamp(letsencrypt);
+  t.save(account_url);
+  const std::string registered = t.accounts.stamp(letsencrypt);
+  CHECK(registered == t.accounts.stamp(letsencrypt));
+  put(t.folder() / "key.pem", "rubbish");
+  CHECK(std::set{none, unregistered, registered, t.accounts.stamp(letsencrypt)}.size() == 4);
+}
+
 TEST_CASE("the folder of an account can be told by its name") {
   AccountsOnDisk t;
   t.save(account_url);

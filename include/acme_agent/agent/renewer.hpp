@@ -57,6 +57,11 @@ class Renewer {
     std::string refuted;                      ///< Why a server's clock says that ours is wrong; empty: none does.
   };
 
+  struct KnownAccount {
+    std::string stamp;  ///< Accounts::stamp()
+    Account account;
+  };
+
   static bool pair_lies(const DeploymentTarget& target, const Record& record);
   Account account_for(const Managed& managed, const AcmeServer& server) const;
   std::string register_account(const Managed& managed, const AcmeServer& server, Session& session,
@@ -75,6 +80,8 @@ class Renewer {
   mutable RateLimits limits_;
   mutable std::mutex registering_mutex_;
   mutable std::mutex accounts_mutex_;
+  mutable std::map<std::string, KnownAccount>
+      known_accounts_;  ///< By directory URL: OpenSSL parses a key in a millisecond.
   mutable std::mutex clock_mutex_;
   mutable ClockCheck clock_check_;
   mutable std::set<std::string> doubted_by_;  ///< Certificates.

@@ -35,6 +35,8 @@ class Accounts {
   /// The account for this directory URL; nothing if there is none or its key is unreadable rubbish.
   /// Throws Error (ask_operator) for a file of a newer version.
   std::optional<Account> load(const std::string& directory_url) const;
+  /// Another text whenever the files of the account are other ones; cheap.
+  std::string stamp(const std::string& directory_url) const;
 
   /// Writes key and account; what was there is replaced file by file, each by one rename, the key first. With the URL
   /// of the account, they survive a power cut.
