@@ -1,16 +1,10 @@
 #include <httplib.h>
 
-#include <condition_variable>
-#include <map>
-#include <mutex>
 #include <optional>
-#include <system_error>
 
-#include <acme_agent/base/error.hpp>
 #include <acme_agent/net/http01_listener.hpp>
 
-#include "listening.hpp"
-#include "request_loop.hpp"
+#include "pending_answers.hpp"
 
 namespace acme_agent {
 namespace {
@@ -42,7 +36,7 @@ class Exchange final : public httplib::Stream {
   std::string response_;
 };
 
-/// httplib reads and writes HTTP here; connections are the RequestLoop's. (httplib's own take a thread each, have no
+/// httplib reads and writes HTTP here; connections are the ConnectionLoop's. (httplib's own take a thread each, have no
 /// bound on a line or a connection, and share the port.)
 class Http final : private httplib::Server {
  public:
@@ -89,125 +83,48 @@ class Http final : private httplib::Server {
   }
 };
 
-}  // namespace
-
-struct Http01Listener::State {
-  struct Token {
-    std::string key_authorization;
-    unsigned visits = 0;
-  };
-  using Tokens = std::multimap<std::string, Token>;  // by request target; an order that is resumed repeats its tokens
-
-  State(Endpoint where, std::function<std::string(std::uint16_t port)> holder, Log& log_to)
-      : address(std::move(where)), port_holder(std::move(holder)), log(log_to) {}
-
-  Tokens::iterator add(const std::string& target, const std::string& key_authorization);
-  void remove(Tokens::iterator token);
-
-  void bind();
-  std::optional<std::string> find(const std::string& target);
-  void count_visit(const std::string& target);
-
-  const Endpoint address;
-  const std::function<std::string(std::uint16_t port)> port_holder;
-  Log& log;
-
-  std::mutex binding;  // held while the port is taken or let go; before `mutex`
-  std::uint16_t bound_port = 0;
-  std::unique_ptr<RequestLoop> loop;  // there is one as long as there are tokens
-
-  std::mutex mutex;
-  std::condition_variable_any visited;
-  Tokens tokens;
-};
-
-class Http01Listener::Pending final : public Answer {
+class RequestConversation final : public Conversation {
  public:
-  Pending(std::shared_ptr<State> state, State::Tokens::iterator token) : state_(std::move(state)), token_(token) {}
-  ~Pending() override { state_->remove(token_); }
+  RequestConversation(Http& http, PendingAnswers<std::string>& answers) : http_(http), answers_(answers) {}
 
-  unsigned visits() const override {
-    const std::lock_guard lock(state_->mutex);
-    return token_->second.visits;
-  }
-
-  bool wait_for_visit(unsigned seen, Duration timeout, const std::stop_token& stop) const override {
-    std::unique_lock lock(state_->mutex);
-    return state_->visited.wait_for(lock, stop, timeout, [&] { return token_->second.visits > seen; });
+  Reply hear(std::string_view octets, bool end) override {
+    request_.append(octets);
+    if (!end && request_.find("\r\n\r\n") == std::string::npos) return {};
+    Http::Response response = http_.respond(request_);
+    if (response.bytes.empty()) return {"", true, {}};
+    return {std::move(response.bytes), true,
+            [this, target = std::move(response.fetched)] { answers_.count_visit(target); }};
   }
 
  private:
-  const std::shared_ptr<State> state_;
-  const State::Tokens::iterator token_;
+  Http& http_;
+  PendingAnswers<std::string>& answers_;
+  std::string request_;
 };
 
-Http01Listener::State::Tokens::iterator Http01Listener::State::add(const std::string& target,
-                                                                   const std::string& key_authorization) {
-  const std::lock_guard binding_lock(binding);
-  if (!loop) bind();
-  const std::lock_guard lock(mutex);
-  return tokens.emplace(target, Token{key_authorization});
+constexpr Purpose purpose = {"HTTP-01", "--http-listen", "80", "forward /.well-known/acme-challenge/"};
+
+Begin begin_requests(PendingAnswers<std::string>& answers) {
+  const auto http = std::make_shared<Http>([&answers](const std::string& target) { return answers.find(target); });
+  return [http, &answers] { return std::make_unique<RequestConversation>(*http, answers); };
 }
 
-void Http01Listener::State::remove(Tokens::iterator token) {
-  const std::lock_guard binding_lock(binding);
-  {
-    const std::lock_guard lock(mutex);
-    tokens.erase(token);
-    if (!tokens.empty()) return;
-  }
-  loop.reset();
-  log.debug("let go of port " + std::to_string(bound_port));
-  bound_port = 0;
-}
-
-void Http01Listener::State::bind() {
-  std::vector<Socket> sockets = listen_at(address, port_holder);
-  const std::uint16_t port = local_port(sockets.front());
-  // This may outlive the listener, but not the loop.
-  const auto http = std::make_shared<Http>([this](const std::string& target) { return find(target); });
-  try {
-    loop = std::make_unique<RequestLoop>(std::move(sockets), [this, http](std::string_view request) {
-      Http::Response response = http->respond(request);
-      return Reply{std::move(response.bytes), [this, target = response.fetched] { count_visit(target); }};
-    });
-  } catch (const std::system_error& failure) {
-    throw Error(Remedy::retry, "cannot start the listener for the HTTP-01 challenge: " + failure.code().message());
-  }
-  bound_port = port;
-  log.debug("listening on port " + std::to_string(port) + " for the HTTP-01 challenge");
-}
-
-std::optional<std::string> Http01Listener::State::find(const std::string& target) {
-  const std::lock_guard lock(mutex);
-  const auto token = tokens.find(target);
-  if (token == tokens.end()) return std::nullopt;
-  return token->second.key_authorization;
-}
-
-void Http01Listener::State::count_visit(const std::string& target) {
-  const std::lock_guard lock(mutex);
-  const auto [first, last] = tokens.equal_range(target);
-  if (first == last) return;
-  for (auto token = first; token != last; ++token) ++token->second.visits;
-  visited.notify_all();
-}
+}  // namespace
 
 Http01Listener::Http01Listener(Endpoint address, std::function<std::string(std::uint16_t port)> port_holder, Log& log)
-    : state_(std::make_shared<State>(std::move(address), std::move(port_holder), log)) {}
+    : answers_(std::make_shared<PendingAnswers<std::string>>(
+          ListeningPlace{std::move(address), std::move(port_holder), purpose}, log, begin_requests)) {}
 
 Http01Listener::~Http01Listener() = default;
 
-std::unique_ptr<Http01Listener::Answer> Http01Listener::publish(const std::string& token,
-                                                                const std::string& key_authorization) {
+std::unique_ptr<PublishedAnswer> Http01Listener::publish(const std::string& token,
+                                                         const std::string& key_authorization) {
   // RFC 8555 8.3
-  const auto pending = state_->add("/.well-known/acme-challenge/" + token, key_authorization);
-  return std::make_unique<Pending>(state_, pending);
+  return PendingAnswers<std::string>::publish(answers_, "/.well-known/acme-challenge/" + token, key_authorization);
 }
 
 std::uint16_t Http01Listener::port() const {
-  const std::lock_guard lock(state_->binding);
-  return state_->bound_port;
+  return answers_->port();
 }
 
 }  // namespace acme_agent

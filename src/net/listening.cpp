@@ -18,15 +18,17 @@ struct FreeAddresses {
 };
 using Addresses = std::unique_ptr<addrinfo, FreeAddresses>;
 
-Addresses addresses_of(const Endpoint& address) {
+Addresses addresses_of(const ListeningPlace& place) {
+  const Endpoint& address = place.address;
   addrinfo hints{};
   hints.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   const char* host = address.host.empty() ? nullptr : address.host.c_str();
   if (const int failure = ::getaddrinfo(host, std::to_string(address.port).c_str(), &hints, &found); failure != 0) {
-    throw Error(Remedy::ask_operator,
-                "cannot listen on \"" + address.host + "\" for the HTTP-01 challenge: it is no numeric address");
+    throw Error(Remedy::ask_operator, "cannot listen on \"" + address.host + "\" for the " +
+                                          std::string(place.purpose.challenge) +
+                                          " challenge: it is no numeric address");
   }
   return Addresses(found);
 }
@@ -54,27 +56,31 @@ Socket listening_socket(const addrinfo& where) {
   return socket;
 }
 
-Error cannot_listen(const Endpoint& address, const addrinfo& where, std::uint16_t port, int cause,
-                    const std::function<std::string(std::uint16_t port)>& port_holder) {
+Error cannot_listen(const ListeningPlace& wanted, const addrinfo& where, std::uint16_t port, int cause) {
   const bool ipv6 = where.ai_family == AF_INET6;
-  const std::string place = address.host.empty() ? (ipv6 ? "IPv6 port " : "IPv4 port ") + std::to_string(port)
-                            : ipv6               ? "[" + address.host + "]:" + std::to_string(port)
-                                                 : address.host + ":" + std::to_string(port);
-  const std::string failure = "cannot listen on " + place + " for the HTTP-01 challenge: ";
+  const std::string& host = wanted.address.host;
+  const std::string place = host.empty() ? (ipv6 ? "IPv6 port " : "IPv4 port ") + std::to_string(port)
+                            : ipv6       ? "[" + host + "]:" + std::to_string(port)
+                                         : host + ":" + std::to_string(port);
+  const std::string option(wanted.purpose.option);
+  const std::string failure =
+      "cannot listen on " + place + " for the " + std::string(wanted.purpose.challenge) + " challenge: ";
   switch (cause) {
     case EADDRINUSE: {
-      const std::string holder = port_holder ? port_holder(port) : "";
+      const std::string holder = wanted.port_holder ? wanted.port_holder(port) : "";
       return Error(Remedy::retry, failure + "it is taken by " + (holder.empty() ? "another program" : holder) +
-                                      "; stop that, or give a free port with --http-listen and let it forward "
-                                      "/.well-known/acme-challenge/ there");
+                                      "; stop that, or give a free port with " + option + " and let it " +
+                                      std::string(wanted.purpose.forwarding) + " there");
     }
     case EACCES:
     case EPERM:
-      return Error(Remedy::ask_operator, failure +
-                                             "no permission; run the agent as root or with CAP_NET_BIND_SERVICE, or "
-                                             "give a port above 1023 with --http-listen and forward port 80 there");
+      return Error(Remedy::ask_operator,
+                   failure +
+                       "no permission; run the agent as root or with CAP_NET_BIND_SERVICE, or give a port above 1023 "
+                       "with " +
+                       option + " and forward port " + std::string(wanted.purpose.usual_port) + " there");
     case EADDRNOTAVAIL:
-      return Error(Remedy::retry, failure + "this machine does not have that address (now); see --http-listen");
+      return Error(Remedy::retry, failure + "this machine does not have that address (now); see " + option);
     default:
       return Error(Remedy::retry, failure + std::generic_category().message(cause));
   }
@@ -82,9 +88,9 @@ Error cannot_listen(const Endpoint& address, const addrinfo& where, std::uint16_
 
 }  // namespace
 
-std::vector<Socket> listen_at(const Endpoint& address,
-                              const std::function<std::string(std::uint16_t port)>& port_holder) {
-  const Addresses addresses = addresses_of(address);
+std::vector<Socket> listen_at(const ListeningPlace& place) {
+  const Endpoint& address = place.address;
+  const Addresses addresses = addresses_of(place);
   std::vector<Socket> sockets;
   std::uint16_t port = address.port;
   for (const addrinfo* where = addresses.get(); where != nullptr; where = where->ai_next) {
@@ -96,7 +102,7 @@ std::vector<Socket> listen_at(const Endpoint& address,
       const bool no_such_family = cause == EAFNOSUPPORT || (address.host.empty() && cause == EADDRNOTAVAIL);
       const bool others_may_do = where->ai_next != nullptr || !sockets.empty();
       if (no_such_family && others_may_do) continue;
-      throw cannot_listen(address, *where, port, cause, port_holder);
+      throw cannot_listen(place, *where, port, cause);
     }
     port = local_port(sockets.back());
   }

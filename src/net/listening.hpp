@@ -3,18 +3,32 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
-#include <acme_agent/net/http01_listener.hpp>
+#include <acme_agent/base/endpoint.hpp>
 
 #include "socket.hpp"
 
 namespace acme_agent {
 
-/// Non-blocking sockets that listen at `address`, one for each address family of this machine. They share their port
-/// with nobody. Throws Error as Http01Listener::publish does.
-std::vector<Socket> listen_at(const Endpoint& address,
-                              const std::function<std::string(std::uint16_t port)>& port_holder);
+/// What a port is for, for error messages.
+struct Purpose {
+  std::string_view challenge;   ///< "HTTP-01"
+  std::string_view option;      ///< "--http-listen"
+  std::string_view usual_port;  ///< Where the server comes to.
+  std::string_view forwarding;  ///< What another server on that port has to do.
+};
+
+struct ListeningPlace {
+  Endpoint address;
+  std::function<std::string(std::uint16_t port)> port_holder;  ///< Names who holds a taken port; may be empty.
+  Purpose purpose;
+};
+
+/// Non-blocking sockets that listen there, one for each address family of this machine. They share their port with
+/// nobody. Throws Error as Http01Listener::publish does.
+std::vector<Socket> listen_at(const ListeningPlace& place);
 
 /// The port that a socket is bound to.
 std::uint16_t local_port(const Socket& socket);

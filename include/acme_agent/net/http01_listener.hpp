@@ -3,14 +3,16 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <stop_token>
 #include <string>
 
-#include <acme_agent/base/clock.hpp>
 #include <acme_agent/base/endpoint.hpp>
 #include <acme_agent/base/log.hpp>
+#include <acme_agent/net/published_answer.hpp>
 
 namespace acme_agent {
+
+template <class Value>
+class PendingAnswers;
 
 /// Answers HTTP-01 (RFC 8555 8.3) with an embedded server that exists only while something is pending: it binds with
 /// the first Answer and lets go of the port with the last. GET and HEAD of exactly a pending token get its key
@@ -23,17 +25,8 @@ class Http01Listener {
   Http01Listener(Endpoint address, std::function<std::string(std::uint16_t port)> port_holder, Log& log);
   ~Http01Listener();
 
-  /// One pending token; taken down with its destruction. May outlive the listener, but not its Log.
-  class Answer {
-   public:
-    virtual ~Answer() = default;
-
-    /// How often the token has been fetched (by GET) so far.
-    virtual unsigned visits() const = 0;
-    /// Waits until it has been fetched more than `seen` times and that response has been sent; false after `timeout`
-    /// or a stop.
-    virtual bool wait_for_visit(unsigned seen, Duration timeout, const std::stop_token& stop) const = 0;
-  };
+  /// One pending token. Only a GET counts as a visit, once its response has been sent.
+  using Answer = PublishedAnswer;
 
   /// Throws Error if the port cannot be bound, naming address, cause and holder: retry, or ask_operator where the agent
   /// lacks the right. Another server that would share the port silently is such a cause.
@@ -43,9 +36,7 @@ class Http01Listener {
   std::uint16_t port() const;
 
  private:
-  struct State;
-  class Pending;
-  std::shared_ptr<State> state_;
+  std::shared_ptr<PendingAnswers<std::string>> answers_;  ///< Key authorizations by request target.
 };
 
 }  // namespace acme_agent

@@ -1,4 +1,4 @@
-#include "request_loop.hpp"
+#include "connection_loop.hpp"
 
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -17,7 +17,7 @@ using Steady = std::chrono::steady_clock;
 
 constexpr auto connection_time = 10s;
 constexpr auto pause_without_descriptors = 100ms;
-constexpr std::size_t largest_request = 8 * 1024;
+constexpr std::size_t most_heard = 8 * 1024;
 constexpr std::size_t most_connections = 512;
 constexpr int accepts_at_once = 64;
 
@@ -41,21 +41,21 @@ bool try_later() {
 
 }  // namespace
 
-RequestLoop::RequestLoop(std::vector<Socket> listeners, std::function<Reply(std::string_view request)> answer)
-    : listeners_(std::move(listeners)), answer_(std::move(answer)), wake_(make_wake()), thread_([this] { run(); }) {}
+ConnectionLoop::ConnectionLoop(std::vector<Socket> listeners, Begin begin)
+    : listeners_(std::move(listeners)), begin_(std::move(begin)), wake_(make_wake()), thread_([this] { run(); }) {}
 
-RequestLoop::~RequestLoop() {
+ConnectionLoop::~ConnectionLoop() {
   ::eventfd_write(wake_.get(), 1);
   thread_.join();
 }
 
-void RequestLoop::run() {
+void ConnectionLoop::run() {
   std::vector<pollfd> polled;
   while (true) {
     auto wake_at = Steady::time_point::max();
     polled.assign(1, {wake_.get(), POLLIN, 0});
     for (const Connection& connection : connections_) {
-      const short wanted = connection.reply.bytes.empty() ? POLLIN : POLLOUT;
+      const short wanted = connection.has_to_send() ? POLLOUT : POLLIN;
       polled.push_back({connection.socket.get(), wanted, 0});
       wake_at = std::min(wake_at, connection.deadline);
     }
@@ -86,7 +86,7 @@ void RequestLoop::run() {
   }
 }
 
-void RequestLoop::accept_from(const Socket& listener) {
+void ConnectionLoop::accept_from(const Socket& listener) {
   for (int i = 0; i < accepts_at_once; ++i) {
     Socket socket(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!socket.valid() && errno == EAGAIN) return;
@@ -97,11 +97,12 @@ void RequestLoop::accept_from(const Socket& listener) {
       return;
     }
     if (exhausted || connections_.size() == most_connections) connections_.erase(connections_.begin());
-    if (socket.valid()) connections_.push_back({std::move(socket), Steady::now() + connection_time, {}, {}, 0});
+    if (socket.valid())
+      connections_.push_back({std::move(socket), Steady::now() + connection_time, begin_(), {}, 0, 0});
   }
 }
 
-bool RequestLoop::serve_safely(Connection& connection) noexcept {
+bool ConnectionLoop::serve_safely(Connection& connection) noexcept {
   try {
     return serve(connection);
   } catch (...) {
@@ -110,28 +111,31 @@ bool RequestLoop::serve_safely(Connection& connection) noexcept {
 }
 
 /// False when the connection is over.
-bool RequestLoop::serve(Connection& connection) {
+bool ConnectionLoop::serve(Connection& connection) {
   const int socket = connection.socket.get();
-  std::string& request = connection.request;
   Reply& reply = connection.reply;
 
-  if (reply.bytes.empty()) {
+  if (!connection.has_to_send()) {
     std::array<char, 2048> chunk;
-    const std::size_t room = std::min(chunk.size(), largest_request - request.size());
+    const std::size_t room = std::min(chunk.size(), most_heard - connection.heard);
     const ssize_t received = ::recv(socket, chunk.data(), room, 0);
     if (received < 0) return try_later();
-    request.append(chunk.data(), static_cast<std::size_t>(received));
-    const bool more_to_come = received > 0 && request.size() < largest_request;
-    if (more_to_come && request.find("\r\n\r\n") == std::string::npos) return true;
-    reply = answer_(request);
-    if (reply.bytes.empty()) return false;
+    const auto count = static_cast<std::size_t>(received);
+    connection.heard += count;
+    const bool end = count == 0 || connection.heard == most_heard;
+    reply = connection.conversation->hear({chunk.data(), count}, end);
+    reply.over = reply.over || end;
+    connection.sent = 0;
   }
 
-  const ssize_t sent =
-      ::send(socket, reply.bytes.data() + connection.sent, reply.bytes.size() - connection.sent, MSG_NOSIGNAL);
-  if (sent < 0) return try_later();
-  connection.sent += static_cast<std::size_t>(sent);
-  if (connection.sent < reply.bytes.size()) return true;
+  if (connection.has_to_send()) {
+    const ssize_t sent =
+        ::send(socket, reply.bytes.data() + connection.sent, reply.bytes.size() - connection.sent, MSG_NOSIGNAL);
+    if (sent < 0) return try_later();
+    connection.sent += static_cast<std::size_t>(sent);
+    if (connection.has_to_send()) return true;
+  }
+  if (!reply.over) return true;
   close_gently(std::move(connection.socket));
   if (reply.sent) reply.sent();
   return false;
