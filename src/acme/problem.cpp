@@ -64,6 +64,34 @@ constexpr std::array known_problems = {
           "remove the account from the state folder, so that a new one is made"},
 };
 
+/// What can be done where a challenge has failed that does not come to port 80.
+struct Advice {
+  std::string_view challenge;
+  std::string_view type;
+  std::string_view advice;
+};
+
+constexpr std::string_view same_port =
+    "check that port 443 leads to this machine, also with ALPN \"acme-tls/1\" and over IPv6";
+constexpr std::string_view same_record =
+    "check that every name server of the domain shows the TXT record before the server is told to look";
+
+constexpr std::array advice_by_challenge = {
+    Advice{"tls-alpn-01", "connection", same_port},
+    Advice{"tls-alpn-01", "tls", same_port},
+    Advice{"tls-alpn-01", "unauthorized", same_port},
+    Advice{"tls-alpn-01", "incorrectResponse", same_port},
+    Advice{"dns-01", "dns", same_record},
+    Advice{"dns-01", "unauthorized", same_record},
+    Advice{"dns-01", "incorrectResponse", same_record},
+};
+
+std::string_view advice_on(const Known& known, std::string_view challenge) {
+  for (const Advice& one : advice_by_challenge)
+    if (one.challenge == challenge && one.type == known.type) return one.advice;
+  return known.advice;
+}
+
 const Known* find_known(std::string_view type) {
   for (const Known& known : known_problems) {
     if (known.type == type) return &known;
@@ -112,7 +140,7 @@ bool Problem::paused() const {
                                    detail.find("temporarily prevented from requesting") != std::string::npos);
 }
 
-std::string Problem::sentence() const {
+std::string Problem::sentence(std::string_view challenge) const {
   const Known* known = find_known(type);
   if (paused())
     return "THE ACCOUNT IS PAUSED, and nothing is issued for these names until somebody visits the page named here: " +
@@ -132,7 +160,7 @@ std::string Problem::sentence() const {
 
   // The cause of a compound problem is in its parts.
   if (known == nullptr || known->advice.empty()) known = subproblems.empty() ? known : find_known(subproblems[0].type);
-  if (known != nullptr && !known->advice.empty()) text += "; " + std::string(known->advice);
+  if (known != nullptr && !known->advice.empty()) text += "; " + std::string(advice_on(*known, challenge));
   return text;
 }
 

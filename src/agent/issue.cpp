@@ -211,6 +211,8 @@ Order place_order(Session& session, const IssueRequest& request, const std::stop
   return session.new_order(terms, stop);
 }
 
+constexpr std::string_view could_not_validate = "the server could not validate ";
+
 /// Why the server would not validate: the error of each challenge that failed, by name.
 ValidationError why_invalid(Session& session, const Order& order, const std::stop_token& stop) {
   std::vector<std::string> reasons;
@@ -220,12 +222,12 @@ ValidationError why_invalid(Session& session, const Order& order, const std::sto
     for (const Challenge& challenge : authorization.challenges)
       if (challenge.error)
         reasons.push_back(authorization.identifier.value + " by " + printable(challenge.type, 40) + ": " +
-                          challenge.error->sentence());
+                          challenge.error->sentence(challenge.type));
     if (authorization.status == Status::invalid) names.push_back(authorization.identifier);
   }
   if (reasons.empty() && order.error) reasons.push_back(order.error->sentence());
   if (reasons.empty()) reasons.push_back("it does not say why");
-  return {"the server could not validate " + join(reasons), std::move(names)};
+  return {std::string(could_not_validate) + join(reasons), std::move(names)};
 }
 
 /// Polls the order, which turns ready with the last authorization, rather than each authorization.
@@ -290,7 +292,7 @@ CertifiedKey work_on_order(Session& session, const Solvers& solvers, Clock& cloc
 CertifiedKey issue(Session& session, const Solvers& solvers, Clock& clock, IssueRequest request,
                    const std::stop_token& stop) {
   Turns turns;
-  std::string before;  // why the orders before failed
+  std::string failures;  // of all orders
   for (std::size_t orders = 1;; ++orders) {
     Turns next;
     try {
@@ -300,9 +302,8 @@ CertifiedKey issue(Session& session, const Solvers& solvers, Clock& clock, Issue
       const bool another_way =
           orders < solvers.size() && !names.empty() &&
           std::all_of(names.begin(), names.end(), [&](const auto& name) { return next.contains(name); });
-      if (!request.validation_failed(failed, another_way) || !another_way)
-        throw ValidationError(before + failed.message(), names);
-      before += failed.message() + "; then ";
+      failures += failures.empty() ? failed.message() : "; nor " + failed.message().substr(could_not_validate.size());
+      if (!request.validation_failed(failed, another_way) || !another_way) throw ValidationError(failures, names);
       for (const Identifier& name : names) turns[name] = next[name];
       request.pending_order.clear();
     }

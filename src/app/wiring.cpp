@@ -12,6 +12,7 @@
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/broker/reloader.hpp>
 #include <acme_agent/challenge/http01_solver.hpp>
+#include <acme_agent/challenge/tls_alpn01_solver.hpp>
 #include <acme_agent/crypto/root_bundle.hpp>
 #include <acme_agent/net/connection_pool.hpp>
 #include <acme_agent/net/curl_transport.hpp>
@@ -196,7 +197,7 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   managed.preferred_chain = settings.preferred_chain;
   if (settings.key_file) use_own_key(settings, managed);
   managed.placeholder = settings.placeholder;
-  managed.solvers = {solver_for(settings.http_listen)};
+  for (const std::string& challenge : settings.challenges) managed.solvers.push_back(solver_for(challenge, settings));
 
   DeploymentTarget& target = managed.target;
   target.name = settings.name;
@@ -256,12 +257,19 @@ std::shared_ptr<Reloader> Wiring::reloader_for(const ReloadRule& rule) {
   return reloaders_.emplace_back(rule, make()).second;
 }
 
-std::shared_ptr<Solver> Wiring::solver_for(const Endpoint& endpoint) {
-  std::shared_ptr<Solver>& solver = solvers_[endpoint.text()];
-  if (!solver) {
-    const auto& listener = listeners_[endpoint.text()] =
-        std::make_shared<Http01Listener>(endpoint, describe_port_holder, log_);
+std::shared_ptr<Solver> Wiring::solver_for(const std::string& challenge, const CertificateSettings& settings) {
+  const bool http = challenge == "http-01";
+  const Endpoint& endpoint = http ? settings.http_listen : settings.alpn_listen;
+  std::shared_ptr<Solver>& solver = solvers_[challenge + " " + endpoint.text()];
+  if (solver) return solver;
+  if (http) {
+    auto& listener = http_listeners_[endpoint.text()];
+    listener = std::make_shared<Http01Listener>(endpoint, describe_port_holder, log_);
     solver = std::make_shared<Http01Solver>(*listener);
+  } else {
+    auto& listener = alpn_listeners_[endpoint.text()];
+    listener = std::make_shared<AlpnListener>(endpoint, describe_port_holder, log_);
+    solver = std::make_shared<TlsAlpn01Solver>(*listener, clock_);
   }
   return solver;
 }

@@ -9,6 +9,7 @@
 #include <acme_agent/agent/renewer.hpp>
 #include <acme_agent/base/log.hpp>
 #include <acme_agent/config/configuration.hpp>
+#include <acme_agent/net/alpn_listener.hpp>
 #include <acme_agent/net/http01_listener.hpp>
 #include <acme_agent/store/state.hpp>
 #include <acme_agent/sys/file_lock.hpp>
@@ -44,7 +45,7 @@ class Wiring {
   Managed manage_one(const CertificateSettings& settings);
   std::shared_ptr<const AcmeServer> server_for(const Server& server, const CertificateSettings& settings);
   std::shared_ptr<Reloader> reloader_for(const ReloadRule& rule);
-  std::shared_ptr<Solver> solver_for(const Endpoint& endpoint);
+  std::shared_ptr<Solver> solver_for(const std::string& challenge, const CertificateSettings& settings);
   Ownership ownership_for(const CertificateSettings& settings);
   void lock_folder(const std::string& folder);
 
@@ -56,7 +57,8 @@ class Wiring {
   std::map<std::string, FileLock> folder_locks_;
 
   /// What many certificates share; made once for those that are told the same. An unchanged one stays equal (Managed).
-  std::map<std::string, std::shared_ptr<Http01Listener>> listeners_;
+  std::map<std::string, std::shared_ptr<Http01Listener>> http_listeners_;
+  std::map<std::string, std::shared_ptr<AlpnListener>> alpn_listeners_;
   std::map<std::string, std::shared_ptr<Solver>> solvers_;
   std::map<std::vector<std::string>, std::shared_ptr<const AcmeServer>> servers_;
   std::vector<std::pair<ReloadRule, std::shared_ptr<Reloader>>> reloaders_;

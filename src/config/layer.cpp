@@ -52,10 +52,6 @@ void add_setting(Layer& layer, const Option& option, const Setting& setting, Com
   std::vector<Setting>& settings = layer[&option];
   if (values.empty() || values.front().empty()) return complaints.add(setting.place + ": a value is missing");
   if (!option.repeatable && !settings.empty()) {
-    if (option.several_later) {
-      return complaints.add(setting.place + ": several " + std::string(option.name) +
-                            "s come in a later version; leave only one");
-    }
     const std::string& before = settings.front().place;
     return complaints.add(setting.place + ": it is given twice; leave only one" +
                           (before == setting.place ? "" : " (the other is at " + before + ")"));

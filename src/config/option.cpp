@@ -117,16 +117,24 @@ constexpr std::array table = {
     Option{.group = server,
            .name = "challenge",
            .argument = "TYPE",
-           .several_later = true,
+           .repeatable = true,
            .set_certificate = set_challenge,
            .default_value = "http-01",
-           .meaning = "how the server checks that the names are ours: http-01"},
+           .meaning =
+               "how the server checks that the names are ours: http-01 or tls-alpn-01; of several, the next one is "
+               "tried where the one before does not do"},
     Option{.group = server,
            .name = "http-listen",
            .argument = "[ADDRESS:]PORT",
            .set_certificate = set_http_listen,
            .default_value = "80",
            .meaning = "where http-01 is answered while a challenge is pending; the server asks port 80"},
+    Option{.group = server,
+           .name = "alpn-listen",
+           .argument = "[ADDRESS:]PORT",
+           .set_certificate = set_alpn_listen,
+           .default_value = "443",
+           .meaning = "where tls-alpn-01 is answered while a challenge is pending; the server asks port 443"},
     Option{.group = broker,
            .name = "cert-dir",
            .argument = "DIR",
@@ -213,9 +221,9 @@ constexpr std::array table = {
 };
 
 constexpr std::string_view later[] = {
-    "alpn-listen",  "webroot", "dns-hook", "dns-update",    "dns-tsig-file", "deploy",
-    "device-trust", "for",     "broker",   "status-listen", "mqtt",          "alert",
-    "as",           "reason",  "files",    "format",        "dry-run",       "max-chain-bytes"};
+    "webroot", "dns-hook", "dns-update",    "dns-tsig-file", "deploy",         "device-trust",
+    "for",     "broker",   "status-listen", "mqtt",          "alert",          "as",
+    "reason",  "files",    "format",        "dry-run",       "max-chain-bytes"};
 
 }  // namespace
 

@@ -17,7 +17,6 @@ struct Option {
   char short_name = '\0';
   std::string_view argument = {};  ///< Empty: a flag on the command line, yes or no elsewhere.
   bool repeatable = false;
-  bool several_later = false;  ///< To be repeatable in a later version.
   bool comma_list = false;
   bool one_certificate_only = false;  ///< It makes no sense to say it for several certificates at once.
   void (*set_certificate)(const Setting&, CertificateSettings&) = nullptr;

@@ -246,17 +246,22 @@ void set_eab_hmac_key_file(const Setting& setting, CertificateSettings& certific
 }
 
 void set_challenge(const Setting& setting, CertificateSettings& certificate) {
-  constexpr std::string_view built = "http-01";
-  if (setting.value == built) {
-    certificate.challenge = built;
-    return;
-  }
+  if (setting.first) certificate.challenges.clear();
+  std::vector<std::string>& all = certificate.challenges;
   choose(setting.value, {"http-01", "tls-alpn-01", "dns-01", "dns-persist-01"});
-  refuse("the challenge '" + setting.value + "' is not in this version yet: choose http-01");
+  if (setting.value.starts_with("dns-"))
+    refuse("the challenge '" + setting.value + "' is not in this version yet: choose http-01 or tls-alpn-01");
+  if (std::find(all.begin(), all.end(), setting.value) != all.end())
+    refuse(in_quotes(setting.value) + " is given twice; leave only one");
+  all.push_back(setting.value);
 }
 
 void set_http_listen(const Setting& setting, CertificateSettings& certificate) {
   certificate.http_listen = parse_listen_endpoint(setting.value);
+}
+
+void set_alpn_listen(const Setting& setting, CertificateSettings& certificate) {
+  certificate.alpn_listen = parse_listen_endpoint(setting.value);
 }
 
 void set_cert_dir(const Setting& setting, CertificateSettings& certificate) {

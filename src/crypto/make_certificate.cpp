@@ -4,6 +4,8 @@
 
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/crypto/certificate.hpp>
+#include <acme_agent/crypto/digest.hpp>
+#include <acme_agent/crypto/tls_alpn.hpp>
 
 #include "openssl.hpp"
 #include "placeholder_mark.hpp"
@@ -84,6 +86,45 @@ void set_random_serial(X509* certificate) {
           "to make a serial number");
 }
 
+/// RFC 8737 3: critical, the digest of the key authorization as an octet string.
+Extension acme_identifier(std::string_view key_authorization) {
+  const std::unique_ptr<ASN1_OBJECT, Free<ASN1_OBJECT_free>> kind(OBJ_txt2obj("1.3.6.1.5.5.7.1.31", 1));
+  const std::unique_ptr<ASN1_OCTET_STRING, Free<ASN1_OCTET_STRING_free>> value(ASN1_OCTET_STRING_new());
+  const std::string digest = sha256(key_authorization);
+  const std::string der = std::string("\x04\x20") + digest;
+  require(kind != nullptr && value != nullptr &&
+              ASN1_OCTET_STRING_set(value.get(), reinterpret_cast<const unsigned char*>(der.data()),
+                                    static_cast<int>(der.size())) == 1,
+          "to write an extension");
+  Extension extension(X509_EXTENSION_create_by_OBJ(nullptr, kind.get(), 1, value.get()));
+  require(extension != nullptr, "to write an extension");
+  return extension;
+}
+
+/// A certificate from an hour before `now` to `now` + `lifetime`, without names.
+X509Handle draft(const PrivateKey& key, TimePoint now, Duration lifetime) {
+  X509Handle certificate(X509_new());
+  require(certificate != nullptr && X509_set_version(certificate.get(), X509_VERSION_3) == 1 &&
+              X509_set_pubkey(certificate.get(), key.handle()) == 1,
+          "to make a certificate");
+  set_random_serial(certificate.get());
+  set_time(X509_getm_notBefore(certificate.get()), now - std::chrono::hours(1));
+  set_time(X509_getm_notAfter(certificate.get()), now + lifetime);
+  add_extension(certificate.get(), NID_basic_constraints, "critical,CA:FALSE");
+  return certificate;
+}
+
+/// The draft, issued by its own subject.
+Certificate self_signed(X509* certificate, const PrivateKey& key) {
+  require(X509_set_issuer_name(certificate, X509_get_subject_name(certificate)) == 1, "to write a name");
+  require(X509_sign(certificate, key.handle(), EVP_sha256()) > 0, "to sign a certificate");
+  unsigned char* der = nullptr;
+  const int size = i2d_X509(certificate, &der);
+  const std::unique_ptr<unsigned char, FreeByOpenssl> owned(der);
+  require(size > 0, "to write a certificate");
+  return Certificate::from_der({reinterpret_cast<const char*>(der), static_cast<std::size_t>(size)});
+}
+
 }  // namespace
 
 std::string make_csr(const PrivateKey& key, const std::vector<Identifier>& identifiers) {
@@ -109,29 +150,24 @@ std::string make_csr(const PrivateKey& key, const std::vector<Identifier>& ident
 
 Certificate make_placeholder(const PrivateKey& key, const std::vector<Identifier>& identifiers, TimePoint now,
                              Duration lifetime) {
-  const X509Handle certificate(X509_new());
-  require(certificate != nullptr && X509_set_version(certificate.get(), X509_VERSION_3) == 1 &&
-              X509_set_pubkey(certificate.get(), key.handle()) == 1,
-          "to make a placeholder");
-  set_random_serial(certificate.get());
-  set_time(X509_getm_notBefore(certificate.get()), now - std::chrono::hours(1));
-  set_time(X509_getm_notAfter(certificate.get()), now + lifetime);
-
+  const X509Handle certificate = draft(key, now, lifetime);
   X509_NAME* subject = X509_get_subject_name(certificate.get());
   add_entry(subject, NID_organizationalUnitName, placeholder_mark);
   add_common_name(subject, identifiers);
-  require(X509_set_issuer_name(certificate.get(), subject) == 1, "to write a name");
-
-  add_extension(certificate.get(), NID_basic_constraints, "critical,CA:FALSE");
   add_extension(certificate.get(), NID_ext_key_usage, "serverAuth");
   require(X509_add_ext(certificate.get(), alternative_names(identifiers).get(), -1) == 1, "to write names");
-  require(X509_sign(certificate.get(), key.handle(), EVP_sha256()) > 0, "to sign a placeholder");
+  return self_signed(certificate.get(), key);
+}
 
-  unsigned char* der = nullptr;
-  const int size = i2d_X509(certificate.get(), &der);
-  const std::unique_ptr<unsigned char, FreeByOpenssl> owned(der);
-  require(size > 0, "to write a placeholder");
-  return Certificate::from_der({reinterpret_cast<const char*>(der), static_cast<std::size_t>(size)});
+CertifiedKey make_tls_alpn_certificate(const Identifier& identifier, std::string_view key_authorization,
+                                       TimePoint now) {
+  const PrivateKey key = PrivateKey::generate(KeyType::ec256);
+  const X509Handle certificate = draft(key, now, std::chrono::hours(24));
+  add_entry(X509_get_subject_name(certificate.get()), NID_commonName, "ACME tls-alpn-01");
+  require(X509_add_ext(certificate.get(), alternative_names({identifier}).get(), -1) == 1 &&
+              X509_add_ext(certificate.get(), acme_identifier(key_authorization).get(), -1) == 1,
+          "to write an extension");
+  return {key, CertificateChain({self_signed(certificate.get(), key)})};
 }
 
 }  // namespace acme_agent

@@ -102,7 +102,7 @@ class RequestConversation final : public Conversation {
   std::string request_;
 };
 
-constexpr Purpose purpose = {"HTTP-01", "--http-listen", "80", "forward /.well-known/acme-challenge/"};
+constexpr Purpose purpose = {"HTTP-01", "--http-listen", "80", "forward /.well-known/acme-challenge/", false};
 
 Begin begin_requests(PendingAnswers<std::string>& answers) {
   const auto http = std::make_shared<Http>([&answers](const std::string& target) { return answers.find(target); });
@@ -121,6 +121,10 @@ std::unique_ptr<PublishedAnswer> Http01Listener::publish(const std::string& toke
                                                          const std::string& key_authorization) {
   // RFC 8555 8.3
   return PendingAnswers<std::string>::publish(answers_, "/.well-known/acme-challenge/" + token, key_authorization);
+}
+
+std::string Http01Listener::address() const {
+  return answers_->address();
 }
 
 std::uint16_t Http01Listener::port() const {

@@ -12,12 +12,13 @@
 
 namespace acme_agent {
 
-/// What a port is for, for error messages.
+/// What a port is for.
 struct Purpose {
   std::string_view challenge;   ///< "HTTP-01"
   std::string_view option;      ///< "--http-listen"
   std::string_view usual_port;  ///< Where the server comes to.
   std::string_view forwarding;  ///< What another server on that port has to do.
+  bool one_answer_for_a_key;    ///< Another one would contradict it.
 };
 
 struct ListeningPlace {

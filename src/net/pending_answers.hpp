@@ -46,6 +46,8 @@ class PendingAnswers {
     visited_.notify_all();
   }
 
+  std::string address() const { return place_.address.text(); }
+
   std::uint16_t port() {
     const std::lock_guard lock(binding_);
     return bound_port_;
@@ -88,6 +90,9 @@ class PendingAnswers {
     const std::lock_guard binding_lock(binding_);
     if (!loop_) bind();
     const std::lock_guard lock(mutex_);
+    if (place_.purpose.one_answer_for_a_key && all_.contains(key))
+      throw Error(Remedy::retry, key + " is being proven by the " + std::string(place_.purpose.challenge) +
+                                     " challenge for another certificate at this moment");
     return all_.emplace(key, Answer{std::move(value)});
   }
 

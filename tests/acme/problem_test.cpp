@@ -99,4 +99,13 @@ TEST_CASE("a server that is busy without saying why is waited for if it says how
 }
 
 }  // namespace
+TEST_CASE("the advice on a failed challenge is about where that challenge is looked at") {
+  const Problem problem = problem_of("unauthorized", "wrong");
+  CHECK(contains(problem.sentence(), "port 80"));
+  CHECK(contains(problem.sentence("tls-alpn-01"), "port 443"));
+  CHECK_FALSE(contains(problem.sentence("tls-alpn-01"), "port 80"));
+  CHECK(contains(problem.sentence("dns-01"), "TXT record"));
+  CHECK(contains(problem_of("caa", "no").sentence("dns-01"), "CAA record"));
+}
+
 }  // namespace acme_agent

@@ -245,6 +245,7 @@ TEST_CASE("each way is tried once, and the error tells of all") {
   const std::size_t by_http = message.find("mydyn.example by http-01: ");
   const std::size_t by_alpn = message.find("mydyn.example by tls-alpn-01: ");
   CHECK(by_http < by_alpn);
+  CHECK(message.rfind("the server could not validate") == 0);
   CHECK(by_alpn < message.find("mydyn.example by dns-01: "));
   CHECK(message.find("mydyn.example by dns-01: ") != std::string::npos);
 }

@@ -129,8 +129,6 @@ TEST_CASE("a bad value is told with the option or the variable that has it") {
 TEST_CASE("what is not repeatable is refused a second time") {
   Loading t;
   CHECK(t.complaint_with({"--mode=0640", "--mode=0600"}) == "--mode: it is given twice; leave only one");
-  CHECK(t.complaint_with({"--challenge=http-01", "--challenge=http-01"}) ==
-        "--challenge: several challenges come in a later version; leave only one");
 }
 
 TEST_CASE(

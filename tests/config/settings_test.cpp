@@ -16,8 +16,9 @@ TEST_CASE("one domain is enough: everything else has a default that suits Mosqui
   CHECK(certificate.email.empty());
   CHECK(certificate.key_type == KeyType::rsa2048);
   CHECK(certificate.reuse_key);
-  CHECK(certificate.challenge == "http-01");
+  CHECK(certificate.challenges == Words{"http-01"});
   CHECK(certificate.http_listen == Endpoint{"", 80});
+  CHECK(certificate.alpn_listen == Endpoint{"", 443});
   CHECK_FALSE(certificate.cert_dir);
   CHECK(certificate.owner.empty());
   CHECK(certificate.mode == 0640);
@@ -72,8 +73,9 @@ TEST_CASE("values that make no sense are refused, each with its reason") {
       {"--email=me@a.example?subject=x", "is not a mail address"},
       {"--email=me too@a.example", "is not a mail address"},
       {"--email=m\xC3\xBC@a.example", "is not a mail address"},
-      {"--challenge=dns-01", "--challenge: the challenge 'dns-01' is not in this version yet: choose http-01"},
-      {"--challenge=tls-alpn-01", "is not in this version yet"},
+      {"--challenge=dns-01",
+       "--challenge: the challenge 'dns-01' is not in this version yet: choose http-01 or tls-alpn-01"},
+      {"--alpn-listen=https", "is not [ADDRESS:]PORT"},
       {"--challenge=dns-persist-01", "is not in this version yet"},
       {"--challenge=http01", "did you mean 'http-01'?"},
       {"--http-listen=0", "--http-listen: '0' is not [ADDRESS:]PORT"},
@@ -311,4 +313,13 @@ TEST_CASE("a signing request of one's own needs the key that it was made with") 
   CHECK(certificate.profile == "shortlived");
   CHECK(certificate.preferred_chain == "ISRG Root X1");
   CHECK(contains(t.complaint_with({"--profile=short lived"}), "'short lived' is not the name of a profile"));
+}
+
+TEST_CASE("several challenges keep their order, and none is said twice") {
+  const Loading t;
+  CHECK(t.with({"--challenge=tls-alpn-01", "--challenge=http-01", "--alpn-listen=127.0.0.1:8443"}).challenges ==
+        Words{"tls-alpn-01", "http-01"});
+  CHECK(t.with({"--alpn-listen=127.0.0.1:8443"}).alpn_listen == Endpoint{"127.0.0.1", 8443});
+  CHECK(t.complaint_with({"--challenge=http-01", "--challenge=http-01"}) ==
+        "--challenge: 'http-01' is given twice; leave only one");
 }

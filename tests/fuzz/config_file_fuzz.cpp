@@ -52,8 +52,9 @@ std::string written(const CertificateSettings& certificate) {
   if (!certificate.email.empty()) line("email", certificate.email);
   line("key-type", to_string(certificate.key_type));
   line("reuse-key", certificate.reuse_key ? "yes" : "no");
-  line("challenge", certificate.challenge);
+  for (const std::string& challenge : certificate.challenges) line("challenge", challenge);
   line("http-listen", certificate.http_listen.text());
+  line("alpn-listen", certificate.alpn_listen.text());
   if (certificate.cert_dir) line("cert-dir", certificate.cert_dir->string() + "/");
   if (!certificate.owner.empty()) line("owner", certificate.owner);
   line("mode", octal(certificate.mode));

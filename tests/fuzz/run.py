@@ -33,6 +33,7 @@ TARGETS = {
     "certificate": ("der", 2048, 1),
     "issued": ("der", 4096, 1),
     "http01_request": ("http", 10240, 1),
+    "tls_alpn": (None, 4096, 1),
     "session": ("session", 8192, 1),
     "config_file": ("config", 2048, 1),
     "documents": ("acme", 2048, 0.25),

@@ -34,8 +34,9 @@ struct Problem {
   /// no word for that; Let's Encrypt pauses who has failed for a long time).
   bool paused() const;
 
-  /// One sentence: what the server says, with each subproblem and its name, and what to do where that is known.
-  std::string sentence() const;
+  /// One sentence: what the server says, with each subproblem and its name, and what to do where that is known;
+  /// `challenge` is the type of the one that has failed.
+  std::string sentence(std::string_view challenge = "http-01") const;
 };
 
 /// A server refused a request. Its remedy follows from the type of the problem, its not_before from Retry-After (of a

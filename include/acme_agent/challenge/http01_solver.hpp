@@ -11,6 +11,7 @@ class Http01Solver final : public Solver {
   explicit Http01Solver(Http01Listener& listener) : listener_(listener) {}
 
   std::string type() const override { return "http-01"; }
+  std::string describe() const override { return type() + " on " + listener_.address(); }
   std::unique_ptr<Presentation> present(const ChallengeAnswer& answer, const std::stop_token& stop) override;
 
  private:

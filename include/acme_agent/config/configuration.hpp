@@ -48,8 +48,9 @@ struct CertificateSettings {
   std::optional<std::filesystem::path> csr;       ///< The operator's own signing request; only with `key_file`.
   std::string profile;                            ///< Empty: the server's default.
   std::string preferred_chain;                    ///< Empty: the server's default.
-  std::string challenge = "http-01";
+  std::vector<std::string> challenges;  ///< In the order in which they are tried; at least one. No duplicates.
   Endpoint http_listen{"", 80};
+  Endpoint alpn_listen{"", 443};
   std::optional<std::filesystem::path> cert_dir;  ///< Nothing: STATE/live/NAME.
   std::string owner;                              ///< USER[:GROUP]; empty: not given.
   unsigned mode = 0640;

@@ -32,6 +32,8 @@ class Http01Listener {
   /// lacks the right. Another server that would share the port silently is such a cause.
   std::unique_ptr<Answer> publish(const std::string& token, const std::string& key_authorization);
 
+  /// Where it listens, as configured.
+  std::string address() const;
   /// What is bound, also where the kernel was to choose (port 0); 0 while nothing is.
   std::uint16_t port() const;
 

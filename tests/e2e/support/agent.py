@@ -31,7 +31,8 @@ class Agent:
         self._starts = 0
 
     def use(self, pebble):
-        self.options.update(server=pebble.url, ca_bundle=pebble.ca_bundle, http_listen=f"127.0.0.1:{pebble.http_port}")
+        self.options.update(server=pebble.url, ca_bundle=pebble.ca_bundle, http_listen=f"127.0.0.1:{pebble.http_port}",
+                            alpn_listen=f"127.0.0.1:{pebble.tls_port}")
 
     def arguments(self, **changes):
         result = [] if "config" in {**self.options, **changes} else ["--config", self.empty_config]

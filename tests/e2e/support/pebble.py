@@ -31,6 +31,7 @@ class Pebble:
         self.case = case
         self.version = version
         self.http_port = http_port or programs.free_port()
+        self.tls_port = programs.free_port()
         self.port = programs.free_port()
         self.management_port = programs.free_port()
         self.dns_port = dns_port or programs.free_port()
@@ -39,7 +40,7 @@ class Pebble:
         settings = {
             "listenAddress": f"127.0.0.1:{self.port}", "managementListenAddress": f"127.0.0.1:{self.management_port}",
             "certificate": str(certificate), "privateKey": str(key),
-            "httpPort": self.http_port, "tlsPort": programs.free_port(), "ocspResponderURL": ""}
+            "httpPort": self.http_port, "tlsPort": self.tls_port, "ocspResponderURL": ""}
         if lifetime:
             settings["certificateValidityPeriod"] = lifetime
             settings["profiles"] = {"default": {"description": "the default", "validityPeriod": lifetime}}
@@ -60,7 +61,7 @@ class Pebble:
         if sleep_seconds is not None:
             self.env["PEBBLE_VA_SLEEPTIME"] = str(sleep_seconds)
         if not dns_port:
-            management = programs.free_port()
+            self.dns_management = management = programs.free_port()
             self.dns = case.program("dns", [
                 "pebble-challtestsrv", "-defaultIPv6", ipv6, "-dns01", f"127.0.0.1:{self.dns_port}", "-http01", "",
                 "-https01", "", "-tlsalpn01", "", "-management", f"127.0.0.1:{management}"])

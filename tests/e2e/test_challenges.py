@@ -1,0 +1,70 @@
+"""Every way to prove a name, against a real ACME server."""
+
+import socket
+
+from support import programs
+from support.case import Case
+
+
+def taken_port():
+    """A listening socket on loopback: the port of somebody else."""
+    other = socket.socket()
+    other.bind(("127.0.0.1", 0))
+    other.listen()
+    return other
+
+
+class ChallengeCase(Case):
+    pebble_version = "newest"
+
+    def setUp(self):
+        super().setUp()
+        self.ca = self.pebble(version=self.pebble_version, authz_reuse=0)
+        self.me = self.agent(self.ca, key_type="ec256")
+
+    def obtain(self, **options):
+        code, output = self.me.once(**options)
+        self.assertEqual(code, 0, output)
+        return output
+
+
+class TlsAlpn(ChallengeCase):
+    def test_a_name_is_proven_on_the_port_for_tls_alone(self):
+        self.obtain(challenge="tls-alpn-01", http_listen=None)
+        self.assertFalse(programs.listens(self.ca.tls_port), "the port is still taken")
+
+    def test_several_names_are_proven_in_one_order(self):
+        names = [f"{letter}.mydyn.example" for letter in "abcde"]
+        self.obtain(challenge="tls-alpn-01", domain=names)
+        self.assertEqual(self.ca.orders(), 1)
+
+    def test_a_taken_port_is_told_with_who_holds_it(self):
+        with taken_port() as other:
+            port = other.getsockname()[1]
+            code, output = self.me.once(challenge="tls-alpn-01", alpn_listen=f"127.0.0.1:{port}")
+            self.assertEqual(code, 1, output)
+            self.assert_one_sentence(output, f"127.0.0.1:{port}", "TLS-ALPN-01", "taken by", "pid", "--alpn-listen")
+
+
+class TlsAlpnWithTheOlderServer(TlsAlpn):
+    pebble_version = "debian"
+
+
+class Several(ChallengeCase):
+    def test_where_a_port_is_taken_the_next_challenge_does_within_the_same_order(self):
+        with taken_port() as other:
+            self.obtain(challenge=["http-01", "tls-alpn-01"], http_listen=f"127.0.0.1:{other.getsockname()[1]}")
+        self.assertEqual(self.ca.orders(), 1)
+
+    def test_where_the_server_does_not_get_through_the_next_challenge_does_with_another_order(self):
+        output = self.obtain(challenge=["http-01", "tls-alpn-01"], http_listen=f"127.0.0.1:{programs.free_port()}")
+        self.assertEqual(self.ca.orders(), 2)
+        self.assert_one_sentence(output, "mydyn.example by http-01", "trying the next challenge")
+        self.assertEqual(self.me.record()["failures"], 0)
+
+    def test_where_no_challenge_does_the_error_tells_of_each(self):
+        free = f"127.0.0.1:{programs.free_port()}"
+        code, output = self.me.once(challenge=["tls-alpn-01", "http-01"], http_listen=free, alpn_listen=free)
+        self.assertEqual(code, 1, output)
+        self.assertEqual(self.ca.orders(), 2)
+        self.assert_one_sentence(output, "by tls-alpn-01", "by http-01", "next try at")
