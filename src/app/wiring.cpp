@@ -13,6 +13,7 @@
 #include <acme_agent/broker/reloader.hpp>
 #include <acme_agent/challenge/http01_solver.hpp>
 #include <acme_agent/challenge/tls_alpn01_solver.hpp>
+#include <acme_agent/challenge/webroot_solver.hpp>
 #include <acme_agent/crypto/root_bundle.hpp>
 #include <acme_agent/net/connection_pool.hpp>
 #include <acme_agent/net/curl_transport.hpp>
@@ -258,19 +259,34 @@ std::shared_ptr<Reloader> Wiring::reloader_for(const ReloadRule& rule) {
 }
 
 std::shared_ptr<Solver> Wiring::solver_for(const std::string& challenge, const CertificateSettings& settings) {
-  const bool http = challenge == "http-01";
-  const Endpoint& endpoint = http ? settings.http_listen : settings.alpn_listen;
-  std::shared_ptr<Solver>& solver = solvers_[challenge + " " + endpoint.text()];
-  if (solver) return solver;
-  if (http) {
-    auto& listener = http_listeners_[endpoint.text()];
-    listener = std::make_shared<Http01Listener>(endpoint, describe_port_holder, log_);
+  if (challenge == "tls-alpn-01") return alpn_solver_at(settings.alpn_listen);
+  if (settings.webroot) return webroot_solver_in(*settings.webroot);
+  return http_solver_at(settings.http_listen);
+}
+
+std::shared_ptr<Solver> Wiring::http_solver_at(const Endpoint& endpoint) {
+  std::shared_ptr<Solver>& solver = solvers_["http-01 at " + endpoint.text()];
+  if (!solver) {
+    const auto& listener = http_listeners_[endpoint.text()] =
+        std::make_shared<Http01Listener>(endpoint, describe_port_holder, log_);
     solver = std::make_shared<Http01Solver>(*listener);
-  } else {
-    auto& listener = alpn_listeners_[endpoint.text()];
-    listener = std::make_shared<AlpnListener>(endpoint, describe_port_holder, log_);
+  }
+  return solver;
+}
+
+std::shared_ptr<Solver> Wiring::alpn_solver_at(const Endpoint& endpoint) {
+  std::shared_ptr<Solver>& solver = solvers_["tls-alpn-01 at " + endpoint.text()];
+  if (!solver) {
+    const auto& listener = alpn_listeners_[endpoint.text()] =
+        std::make_shared<AlpnListener>(endpoint, describe_port_holder, log_);
     solver = std::make_shared<TlsAlpn01Solver>(*listener, clock_);
   }
+  return solver;
+}
+
+std::shared_ptr<Solver> Wiring::webroot_solver_in(const std::filesystem::path& folder) {
+  std::shared_ptr<Solver>& solver = solvers_["http-01 in " + folder.native()];
+  if (!solver) solver = std::make_shared<WebrootSolver>(folder);
   return solver;
 }
 

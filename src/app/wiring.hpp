@@ -46,6 +46,9 @@ class Wiring {
   std::shared_ptr<const AcmeServer> server_for(const Server& server, const CertificateSettings& settings);
   std::shared_ptr<Reloader> reloader_for(const ReloadRule& rule);
   std::shared_ptr<Solver> solver_for(const std::string& challenge, const CertificateSettings& settings);
+  std::shared_ptr<Solver> http_solver_at(const Endpoint& endpoint);
+  std::shared_ptr<Solver> alpn_solver_at(const Endpoint& endpoint);
+  std::shared_ptr<Solver> webroot_solver_in(const std::filesystem::path& folder);
   Ownership ownership_for(const CertificateSettings& settings);
   void lock_folder(const std::string& folder);
 

@@ -130,6 +130,12 @@ constexpr std::array table = {
            .default_value = "80",
            .meaning = "where http-01 is answered while a challenge is pending; the server asks port 80"},
     Option{.group = server,
+           .name = "webroot",
+           .argument = "DIR",
+           .set_certificate = set_webroot,
+           .default_words = "none",
+           .meaning = "answer http-01 through this folder of another web server: what it shows at \"/\""},
+    Option{.group = server,
            .name = "alpn-listen",
            .argument = "[ADDRESS:]PORT",
            .set_certificate = set_alpn_listen,
@@ -221,9 +227,9 @@ constexpr std::array table = {
 };
 
 constexpr std::string_view later[] = {
-    "webroot", "dns-hook", "dns-update",    "dns-tsig-file", "deploy",         "device-trust",
-    "for",     "broker",   "status-listen", "mqtt",          "alert",          "as",
-    "reason",  "files",    "format",        "dry-run",       "max-chain-bytes"};
+    "dns-hook", "dns-update",    "dns-tsig-file", "deploy",         "device-trust", "for",
+    "broker",   "status-listen", "mqtt",          "alert",          "as",           "reason",
+    "files",    "format",        "dry-run",       "max-chain-bytes"};
 
 }  // namespace
 

@@ -260,6 +260,10 @@ void set_http_listen(const Setting& setting, CertificateSettings& certificate) {
   certificate.http_listen = parse_listen_endpoint(setting.value);
 }
 
+void set_webroot(const Setting& setting, CertificateSettings& certificate) {
+  certificate.webroot = absolute_path(setting, setting.value);
+}
+
 void set_alpn_listen(const Setting& setting, CertificateSettings& certificate) {
   certificate.alpn_listen = parse_listen_endpoint(setting.value);
 }

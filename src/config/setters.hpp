@@ -23,6 +23,7 @@ void set_eab_kid(const Setting& setting, CertificateSettings& certificate);
 void set_eab_hmac_key_file(const Setting& setting, CertificateSettings& certificate);
 void set_challenge(const Setting& setting, CertificateSettings& certificate);
 void set_http_listen(const Setting& setting, CertificateSettings& certificate);
+void set_webroot(const Setting& setting, CertificateSettings& certificate);
 void set_alpn_listen(const Setting& setting, CertificateSettings& certificate);
 void set_cert_dir(const Setting& setting, CertificateSettings& certificate);
 void set_owner(const Setting& setting, CertificateSettings& certificate);

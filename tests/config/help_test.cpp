@@ -66,6 +66,7 @@ TEST_CASE("the page of options has every option that the command line takes, wit
                                    "--reuse-key yes|no",
                                    "--challenge TYPE",
                                    "--http-listen [ADDRESS:]PORT",
+                                   "--webroot DIR",
                                    "--alpn-listen [ADDRESS:]PORT",
                                    "--cert-dir DIR",
                                    "--owner USER[:GROUP]",

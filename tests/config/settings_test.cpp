@@ -19,6 +19,7 @@ TEST_CASE("one domain is enough: everything else has a default that suits Mosqui
   CHECK(certificate.challenges == Words{"http-01"});
   CHECK(certificate.http_listen == Endpoint{"", 80});
   CHECK(certificate.alpn_listen == Endpoint{"", 443});
+  CHECK_FALSE(certificate.webroot);
   CHECK_FALSE(certificate.cert_dir);
   CHECK(certificate.owner.empty());
   CHECK(certificate.mode == 0640);
@@ -322,4 +323,11 @@ TEST_CASE("several challenges keep their order, and none is said twice") {
   CHECK(t.with({"--alpn-listen=127.0.0.1:8443"}).alpn_listen == Endpoint{"127.0.0.1", 8443});
   CHECK(t.complaint_with({"--challenge=http-01", "--challenge=http-01"}) ==
         "--challenge: 'http-01' is given twice; leave only one");
+}
+
+TEST_CASE("a webroot is a path, relative ones to the folder of the file that says so") {
+  const Loading t;
+  CHECK(t.with({"--webroot=/var/www/html/"}).webroot == "/var/www/html");
+  t.file("[a.example]\nwebroot = html\n");
+  CHECK(t.only().webroot == t.folder / "html");
 }

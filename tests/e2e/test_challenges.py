@@ -1,6 +1,8 @@
 """Every way to prove a name, against a real ACME server."""
 
 import socket
+import sys
+import time
 
 from support import programs
 from support.case import Case
@@ -48,6 +50,29 @@ class TlsAlpn(ChallengeCase):
 
 class TlsAlpnWithTheOlderServer(TlsAlpn):
     pebble_version = "debian"
+
+
+class Webroot(ChallengeCase):
+    def setUp(self):
+        super().setUp()
+        self.root = self.folder / "html"
+        self.root.mkdir()
+        self.web = self.program("web", [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", self.root,
+                                        self.ca.http_port])
+        self.web.wait_for_port(self.ca.http_port)
+
+    def test_a_name_is_proven_through_the_folder_of_a_web_server_without_waiting_for_visits(self):
+        began = time.monotonic()
+        self.obtain(webroot=self.root, http_listen=None)
+        self.assertLess(time.monotonic() - began, 2.5, "somebody waited for a visit")
+        self.assertGreaterEqual(self.web.output().count('.well-known/acme-challenge/'), 1)
+        self.assertEqual(list((self.root / ".well-known/acme-challenge").iterdir()), [])
+
+    def test_a_missing_folder_is_told_and_the_server_is_told_nothing(self):
+        code, output = self.me.once(webroot=self.folder / "nowhere")
+        self.assertEqual(code, 1, output)
+        self.assert_one_sentence(output, "there is no folder", "nowhere", "--webroot")
+        self.assertEqual(self.ca.count("POST /chalZ/"), 0)
 
 
 class Several(ChallengeCase):

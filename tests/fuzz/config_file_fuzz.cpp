@@ -54,6 +54,7 @@ std::string written(const CertificateSettings& certificate) {
   line("reuse-key", certificate.reuse_key ? "yes" : "no");
   for (const std::string& challenge : certificate.challenges) line("challenge", challenge);
   line("http-listen", certificate.http_listen.text());
+  if (certificate.webroot) line("webroot", certificate.webroot->string() + "/");
   line("alpn-listen", certificate.alpn_listen.text());
   if (certificate.cert_dir) line("cert-dir", certificate.cert_dir->string() + "/");
   if (!certificate.owner.empty()) line("owner", certificate.owner);

@@ -50,6 +50,7 @@ struct CertificateSettings {
   std::string preferred_chain;                    ///< Empty: the server's default.
   std::vector<std::string> challenges;  ///< In the order in which they are tried; at least one. No duplicates.
   Endpoint http_listen{"", 80};
+  std::optional<std::filesystem::path> webroot;  ///< Nothing: our own listener answers http-01.
   Endpoint alpn_listen{"", 443};
   std::optional<std::filesystem::path> cert_dir;  ///< Nothing: STATE/live/NAME.
   std::string owner;                              ///< USER[:GROUP]; empty: not given.
