@@ -30,6 +30,11 @@ FileLock lock_or_throw(const std::filesystem::path& file, const std::filesystem:
   return std::get<FileLock>(std::move(lock));
 }
 
+/// By the name of the socket, or by its port.
+bool is_for(const PassedSocket& socket, const std::string& challenge, const Endpoint& endpoint) {
+  return socket.name == challenge || socket.port == endpoint.port;
+}
+
 TimePoint built() {
   return std::chrono::sys_seconds(std::chrono::seconds(ACME_AGENT_BUILT));
 }
@@ -164,6 +169,7 @@ std::filesystem::path cert_dir_of(const CertificateSettings& settings, const Sta
 
 Wiring::Wiring(const Configuration& configuration)
     : log_(configuration.log_level, configuration.log_format, clock_),
+      passed_(take_passed_sockets()),
       state_(configuration.state_dir),
       lock_(lock_state(state_)),
       renewer_(
@@ -183,6 +189,7 @@ std::vector<Managed> Wiring::manage(const Configuration& configuration) {
     state_.certificate(settings.name).refuse_newer();  // before anything is done
     managed.push_back(manage_one(settings));
   }
+  warn_of_idle_sockets();
   return managed;
 }
 
@@ -265,23 +272,48 @@ std::shared_ptr<Solver> Wiring::solver_for(const std::string& challenge, const C
 }
 
 std::shared_ptr<Solver> Wiring::http_solver_at(const Endpoint& endpoint) {
-  std::shared_ptr<Solver>& solver = solvers_["http-01 at " + endpoint.text()];
+  const std::string place = place_of("http-01", endpoint);
+  std::shared_ptr<Solver>& solver = solvers_["http-01 at " + place];
   if (!solver) {
-    const auto& listener = http_listeners_[endpoint.text()] =
-        std::make_shared<Http01Listener>(endpoint, describe_port_holder, log_);
+    const auto& listener = http_listeners_[place] = make_listener<Http01Listener>("http-01", endpoint);
     solver = std::make_shared<Http01Solver>(*listener);
   }
   return solver;
 }
 
 std::shared_ptr<Solver> Wiring::alpn_solver_at(const Endpoint& endpoint) {
-  std::shared_ptr<Solver>& solver = solvers_["tls-alpn-01 at " + endpoint.text()];
+  const std::string place = place_of("tls-alpn-01", endpoint);
+  std::shared_ptr<Solver>& solver = solvers_["tls-alpn-01 at " + place];
   if (!solver) {
-    const auto& listener = alpn_listeners_[endpoint.text()] =
-        std::make_shared<AlpnListener>(endpoint, describe_port_holder, log_);
+    const auto& listener = alpn_listeners_[place] = make_listener<AlpnListener>("tls-alpn-01", endpoint);
     solver = std::make_shared<TlsAlpn01Solver>(*listener, clock_);
   }
   return solver;
+}
+
+template <class Listener>
+std::shared_ptr<Listener> Wiring::make_listener(const std::string& challenge, const Endpoint& endpoint) {
+  std::vector<int> passed;
+  for (PassedSocket& socket : passed_)
+    if (socket.descriptor.valid() && is_for(socket, challenge, endpoint)) passed.push_back(socket.descriptor.release());
+  if (passed.empty()) return std::make_shared<Listener>(endpoint, describe_port_holder, log_);
+  return std::make_shared<Listener>(passed, log_);
+}
+
+/// The same for those that share a listener.
+std::string Wiring::place_of(const std::string& challenge, const Endpoint& endpoint) const {
+  std::string passed;
+  for (std::size_t i = 0; i < passed_.size(); ++i)
+    if (is_for(passed_[i], challenge, endpoint)) passed += " passed socket " + std::to_string(i);
+  return passed.empty() ? endpoint.text() : passed;
+}
+
+void Wiring::warn_of_idle_sockets() {
+  for (const PassedSocket& socket : passed_)
+    if (socket.descriptor.valid())
+      log_.warning("no challenge uses the socket that was passed in for port " + std::to_string(socket.port) +
+                   ": name it with FileDescriptorName=http-01 or tls-alpn-01, or give that port with --http-listen or "
+                   "--alpn-listen");
 }
 
 std::shared_ptr<Solver> Wiring::webroot_solver_in(const std::filesystem::path& folder) {

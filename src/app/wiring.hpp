@@ -13,6 +13,7 @@
 #include <acme_agent/net/http01_listener.hpp>
 #include <acme_agent/store/state.hpp>
 #include <acme_agent/sys/file_lock.hpp>
+#include <acme_agent/sys/passed_sockets.hpp>
 #include <acme_agent/sys/processes.hpp>
 
 namespace acme_agent {
@@ -49,12 +50,17 @@ class Wiring {
   std::shared_ptr<Solver> http_solver_at(const Endpoint& endpoint);
   std::shared_ptr<Solver> alpn_solver_at(const Endpoint& endpoint);
   std::shared_ptr<Solver> webroot_solver_in(const std::filesystem::path& folder);
+  template <class Listener>
+  std::shared_ptr<Listener> make_listener(const std::string& challenge, const Endpoint& endpoint);
+  std::string place_of(const std::string& challenge, const Endpoint& endpoint) const;
+  void warn_of_idle_sockets();
   Ownership ownership_for(const CertificateSettings& settings);
   void lock_folder(const std::string& folder);
 
   SystemClock clock_;
   Log log_;
   SystemProcesses processes_;
+  std::vector<PassedSocket> passed_;  ///< Those that are in use have lost their descriptors to the listeners.
   StateFolder state_;
   FileLock lock_;
   std::map<std::string, FileLock> folder_locks_;

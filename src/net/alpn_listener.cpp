@@ -34,6 +34,10 @@ AlpnListener::AlpnListener(Endpoint address, std::function<std::string(std::uint
     : answers_(std::make_shared<PendingAnswers<CertifiedKey>>(
           ListeningPlace{std::move(address), std::move(port_holder), purpose}, log, begin_handshakes)) {}
 
+AlpnListener::AlpnListener(const std::vector<int>& sockets, Log& log)
+    : answers_(std::make_shared<PendingAnswers<CertifiedKey>>(std::vector<Socket>(sockets.begin(), sockets.end()),
+                                                              purpose, log, begin_handshakes)) {}
+
 AlpnListener::~AlpnListener() = default;
 
 std::unique_ptr<PublishedAnswer> AlpnListener::publish(const std::string& server_name,

@@ -115,6 +115,10 @@ Http01Listener::Http01Listener(Endpoint address, std::function<std::string(std::
     : answers_(std::make_shared<PendingAnswers<std::string>>(
           ListeningPlace{std::move(address), std::move(port_holder), purpose}, log, begin_requests)) {}
 
+Http01Listener::Http01Listener(const std::vector<int>& sockets, Log& log)
+    : answers_(std::make_shared<PendingAnswers<std::string>>(std::vector<Socket>(sockets.begin(), sockets.end()),
+                                                             purpose, log, begin_requests)) {}
+
 Http01Listener::~Http01Listener() = default;
 
 std::unique_ptr<PublishedAnswer> Http01Listener::publish(const std::string& token,

@@ -23,13 +23,19 @@
 namespace acme_agent {
 
 /// What is to be shown while a challenge is pending, by the key that visitors ask for; the port is held, and a loop
-/// serves it, only for as long as there is anything. Safe from every thread.
+/// serves it, only for as long as there is anything, unless sockets are passed in. Safe from every thread.
 template <class Value>
 class PendingAnswers {
  public:
   /// `open` gives what the loop works with for as long as the port is held; it must not own the answers.
   PendingAnswers(ListeningPlace place, Log& log, Begin (*open)(PendingAnswers&))
       : place_(std::move(place)), log_(log), open_(open) {}
+
+  /// The same with sockets that listen already: they are held and served all the time.
+  PendingAnswers(std::vector<Socket> passed, const Purpose& purpose, Log& log, Begin (*open)(PendingAnswers&))
+      : place_{{}, {}, purpose}, log_(log), open_(open), passed_(true) {
+    serve(std::move(passed));
+  }
 
   /// Of the first one with this key.
   std::optional<Value> find(const std::string& key) {
@@ -46,7 +52,7 @@ class PendingAnswers {
     visited_.notify_all();
   }
 
-  std::string address() const { return place_.address.text(); }
+  std::string address() const { return passed_ ? "a passed socket" : place_.address.text(); }
 
   std::uint16_t port() {
     const std::lock_guard lock(binding_);
@@ -88,7 +94,7 @@ class PendingAnswers {
 
   typename Answers::iterator add(const std::string& key, Value value) {
     const std::lock_guard binding_lock(binding_);
-    if (!loop_) bind();
+    if (!loop_) serve(listen_at(place_));
     const std::lock_guard lock(mutex_);
     if (place_.purpose.one_answer_for_a_key && all_.contains(key))
       throw Error(Remedy::retry, key + " is being proven by the " + std::string(place_.purpose.challenge) +
@@ -101,15 +107,14 @@ class PendingAnswers {
     {
       const std::lock_guard lock(mutex_);
       all_.erase(one);
-      if (!all_.empty()) return;
+      if (!all_.empty() || passed_) return;
     }
     loop_.reset();
     log_.debug("let go of port " + std::to_string(bound_port_));
     bound_port_ = 0;
   }
 
-  void bind() {
-    std::vector<Socket> sockets = listen_at(place_);
+  void serve(std::vector<Socket> sockets) {
     const std::uint16_t port = local_port(sockets.front());
     try {
       loop_ = std::make_unique<ConnectionLoop>(std::move(sockets), open_(*this));
@@ -125,14 +130,15 @@ class PendingAnswers {
   const ListeningPlace place_;
   Log& log_;
   Begin (*const open_)(PendingAnswers&);
-
-  std::mutex binding_;  // held while the port is taken or let go; before `mutex_`
-  std::uint16_t bound_port_ = 0;
-  std::unique_ptr<ConnectionLoop> loop_;  // there is one as long as there are answers
+  const bool passed_ = false;
 
   std::mutex mutex_;
   std::condition_variable_any visited_;
   Answers all_;
+
+  std::mutex binding_;  // held while the port is taken or let go; before `mutex_`
+  std::uint16_t bound_port_ = 0;
+  std::unique_ptr<ConnectionLoop> loop_;  // as long as there are answers, or sockets were passed in; goes first
 };
 
 }  // namespace acme_agent

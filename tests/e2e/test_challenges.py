@@ -4,7 +4,8 @@ import socket
 import sys
 import time
 
-from support import programs
+from support import activate, programs
+from support.agent import agent_environment
 from support.case import Case
 
 
@@ -73,6 +74,39 @@ class Webroot(ChallengeCase):
         self.assertEqual(code, 1, output)
         self.assert_one_sentence(output, "there is no folder", "nowhere", "--webroot")
         self.assertEqual(self.ca.count("POST /chalZ/"), 0)
+
+
+class PassedSockets(ChallengeCase):
+    def start(self, *sockets, **options):
+        arguments = [sys.executable, activate.__file__, *sockets, "--", self.agent_path, *self.me.arguments(**options)]
+        daemon = self.program("agent", arguments, env=agent_environment())
+        self.eventually(lambda: self.me.is_running() or not daemon.running, 20, "the agent's control socket")
+        return daemon
+
+    def get(self, path):
+        with socket.create_connection(("127.0.0.1", self.ca.http_port), timeout=5) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: mydyn.example\r\n\r\n".encode())
+            return connection.recv(4096)
+
+    def test_http_01_is_answered_on_a_socket_named_so_and_strangers_get_404_all_the_time(self):
+        daemon = self.start(f"{self.ca.http_port},http-01", http_listen=None)
+        self.me.wait_until_valid()
+        self.assertTrue(self.get("/.well-known/acme-challenge/stranger").startswith(b"HTTP/1.1 404"))
+        self.assertEqual(self.me.renew("--force")[0], 0)
+        self.assertTrue(self.get("/").startswith(b"HTTP/1.1 404"))
+        self.assertNotIn("no challenge uses", daemon.output())
+
+    def test_tls_alpn_01_is_answered_on_a_socket_of_the_port_that_is_configured(self):
+        self.start(f"{self.ca.tls_port}", challenge="tls-alpn-01")
+        self.me.wait_until_valid()
+        self.assertTrue(programs.listens(self.ca.tls_port))
+        self.assertEqual(self.me.renew("--force")[0], 0)
+
+    def test_a_socket_that_no_challenge_uses_is_told(self):
+        port = programs.free_port()
+        daemon = self.start(f"{port},acme-agent.socket")
+        self.me.wait_until_valid()
+        self.assert_one_sentence(daemon.output(), "no challenge uses", f"port {port}", "FileDescriptorName=")
 
 
 class Several(ChallengeCase):

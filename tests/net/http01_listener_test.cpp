@@ -346,6 +346,34 @@ TEST_CASE("many threads may publish, be visited and withdraw at once") {
   CHECK(t.listener.port() == 0);
 }
 
+TEST_CASE(
+    "a socket that is passed in is held all the time: strangers get 404 at once, the token is found while it is "
+    "pending") {
+  const int passed = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::bind(passed, reinterpret_cast<sockaddr*>(&address), size) == 0);
+  REQUIRE(::listen(passed, 8) == 0);
+  REQUIRE(::getsockname(passed, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  const std::uint16_t port = ntohs(address.sin_port);
+
+  const SystemClock clock;
+  Log log(LogLevel::error, LogFormat::text, clock);
+  auto listener = std::make_unique<Http01Listener>(std::vector<int>{passed}, log);
+  CHECK(listener->port() == port);
+  for (int i = 0; i < 2; ++i) {
+    CHECK(ask(port, get("token_1")) == not_found);
+    const auto answer = listener->publish("token_1", "key auth.");
+    CHECK(ask(port, get("token_1")) == found + "key auth.");
+    CHECK(answer->wait_for_visit(0, 5s, {}));
+  }
+  CHECK(ask(port, get("token_1")) == not_found);
+  listener.reset();
+  CHECK_FALSE(Client(port).connected());
+}
+
 TEST_CASE("a port that another process listens on is an error that names it and its holder") {
   for (const bool reuse_port : {false, true}) {
     for (const std::string address : {"127.0.0.1", "0.0.0.0"}) {

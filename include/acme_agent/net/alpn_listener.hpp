@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <acme_agent/base/endpoint.hpp>
 #include <acme_agent/base/log.hpp>
@@ -23,6 +24,9 @@ class AlpnListener {
  public:
   /// `port_holder` names who holds a taken port, for the error message; empty text if unknown.
   AlpnListener(Endpoint address, std::function<std::string(std::uint16_t port)> port_holder, Log& log);
+  /// On sockets that listen already and are non-blocking; they are the listener's from now on, and strangers are
+  /// refused all the time. At least one.
+  AlpnListener(const std::vector<int>& sockets, Log& log);
   ~AlpnListener();
 
   /// Shows the certificate to whoever asks for `server_name`; a finished handshake is a visit. Throws Error as

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <acme_agent/base/endpoint.hpp>
 #include <acme_agent/base/log.hpp>
@@ -23,6 +24,9 @@ class Http01Listener {
  public:
   /// `port_holder` names who holds a taken port, for the error message; empty text if unknown.
   Http01Listener(Endpoint address, std::function<std::string(std::uint16_t port)> port_holder, Log& log);
+  /// On sockets that listen already and are non-blocking; they are the listener's from now on, and strangers hear 404
+  /// all the time. At least one.
+  Http01Listener(const std::vector<int>& sockets, Log& log);
   ~Http01Listener();
 
   /// One pending token. Only a GET counts as a visit, once its response has been sent.
