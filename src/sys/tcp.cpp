@@ -1,5 +1,7 @@
 #include <errno.h>
+#include <ifaddrs.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -15,6 +17,7 @@
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/sys/tcp.hpp>
+#include <acme_agent/sys/udp.hpp>
 
 #include "errno_text.hpp"
 #include "event.hpp"
@@ -67,20 +70,29 @@ bool nobody_listens(int error, int family) {
 
 /// The error of a connection that was begun; 0 if it stands.
 int await_connection(int socket, Duration timeout, const std::stop_token& stop) {
-  const StopEvent stopped(stop);
-  const auto deadline = std::chrono::steady_clock::now() + std::min<Duration>(timeout, std::chrono::hours(24));
-  std::array<pollfd, 2> waiting = {{{socket, POLLOUT, 0}, {stopped.descriptor(), POLLIN, 0}}};
-  while (true) {
-    const auto left = std::chrono::ceil<Duration>(deadline - std::chrono::steady_clock::now());
-    if (left <= Duration{0}) return ETIMEDOUT;
-    if (::poll(waiting.data(), waiting.size(), static_cast<int>(left.count())) < 0) continue;
-    if (waiting[1].revents != 0) throw Stopped{};
-    if (waiting[0].revents != 0) {
-      int error = 0;
-      socklen_t length = sizeof error;
-      return ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
-    }
+  if (!wait_for_socket(socket, SocketReady::to_write, timeout, stop)) return ETIMEDOUT;
+  int error = 0;
+  socklen_t length = sizeof error;
+  return ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
+}
+
+Addresses numeric_address(const std::string& address, std::uint16_t port, int type) {
+  addrinfo hints{};
+  hints.ai_socktype = type;
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) {
+    throw Error(Remedy::ask_operator, "'" + printable(address) + "' is not a numeric address");
   }
+  return Addresses(found);
+}
+
+FileDescriptor open_socket(const addrinfo& address) {
+  return FileDescriptor(::socket(address.ai_family, address.ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+Connection failed(const addrinfo& address, int error) {
+  return {FileDescriptor(), nobody_listens(error, address.ai_family), errno_text(error)};
 }
 
 }  // namespace
@@ -107,26 +119,57 @@ std::vector<std::string> resolve(const std::string& host, Duration timeout, cons
   return question->answer->addresses;
 }
 
+std::vector<std::string> own_addresses() {
+  struct FreeInterfaces {
+    void operator()(ifaddrs* interfaces) const noexcept { ::freeifaddrs(interfaces); }
+  };
+  ifaddrs* found = nullptr;
+  if (::getifaddrs(&found) != 0) return {};
+  const std::unique_ptr<ifaddrs, FreeInterfaces> owned(found);
+  std::vector<std::string> addresses;
+  for (const ifaddrs* one = found; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr) continue;
+    const int family = one->ifa_addr->sa_family;
+    if (family != AF_INET && family != AF_INET6) continue;
+    const socklen_t size = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+    std::array<char, NI_MAXHOST> text{};
+    if (::getnameinfo(one->ifa_addr, size, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) != 0) continue;
+    if (std::string_view(text.data()).find('%') == std::string_view::npos) addresses.emplace_back(text.data());
+  }
+  return addresses;
+}
+
 Connection connect_tcp(const std::string& address, std::uint16_t port, Duration timeout, const std::stop_token& stop) {
   if (stop.stop_requested()) throw Stopped{};
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  if (::getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) {
-    throw Error(Remedy::ask_operator, "'" + printable(address) + "' is not a numeric address");
-  }
-  const Addresses owned(found);
-  const auto failed = [found](int error) {
-    return Connection{FileDescriptor(), nobody_listens(error, found->ai_family), errno_text(error)};
-  };
-
-  FileDescriptor socket(::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!socket.valid()) return failed(errno);
-  int error = ::connect(socket.get(), found->ai_addr, found->ai_addrlen) == 0 ? 0 : errno;
+  const Addresses to = numeric_address(address, port, SOCK_STREAM);
+  FileDescriptor socket = open_socket(*to);
+  if (!socket.valid()) return failed(*to, errno);
+  int error = ::connect(socket.get(), to->ai_addr, to->ai_addrlen) == 0 ? 0 : errno;
   if (error == EINPROGRESS) error = await_connection(socket.get(), timeout, stop);
-  if (error != 0) return failed(error);
+  if (error != 0) return failed(*to, error);
   return {std::move(socket), false, {}};
+}
+
+Connection connect_udp(const std::string& address, std::uint16_t port) {
+  const Addresses to = numeric_address(address, port, SOCK_DGRAM);
+  FileDescriptor socket = open_socket(*to);
+  if (!socket.valid()) return failed(*to, errno);
+  if (::connect(socket.get(), to->ai_addr, to->ai_addrlen) != 0) return failed(*to, errno);
+  return {std::move(socket), false, {}};
+}
+
+bool wait_for_socket(int socket, SocketReady what, Duration timeout, const std::stop_token& stop) {
+  const StopEvent stopped(stop);
+  const auto deadline = std::chrono::steady_clock::now() + std::min<Duration>(timeout, std::chrono::hours(24));
+  const short events = what == SocketReady::to_read ? POLLIN : POLLOUT;
+  std::array<pollfd, 2> waiting = {{{socket, events, 0}, {stopped.descriptor(), POLLIN, 0}}};
+  while (true) {
+    const auto left = std::chrono::ceil<Duration>(deadline - std::chrono::steady_clock::now());
+    if (left <= Duration{0}) return false;
+    if (::poll(waiting.data(), waiting.size(), static_cast<int>(left.count())) < 0) continue;
+    if (waiting[1].revents != 0) throw Stopped{};
+    if (waiting[0].revents != 0) return true;
+  }
 }
 
 }  // namespace acme_agent

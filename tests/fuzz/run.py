@@ -35,10 +35,12 @@ TARGETS = {
     "http01_request": ("http", 10240, 1),
     "tls_alpn": (None, 4096, 1),
     "session": ("session", 8192, 1),
+    "dns_message": (None, 1232, 1),
     "config_file": ("config", 2048, 1),
     "documents": ("acme", 2048, 0.25),
     "private_key": ("pem", 4096, 0.25),
     "text": ("text", 512, 0.25),
+    "tsig_key": ("text", 512, 0.25),
     "control_line": (None, 6144, 0.25),
 }
 

@@ -13,6 +13,7 @@
 
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/sys/tcp.hpp>
+#include <acme_agent/sys/udp.hpp>
 
 #include "child.hpp"
 #include "support/temp_dir.hpp"
@@ -178,4 +179,21 @@ TEST_CASE("neither a stop nor the time-out waits for a resolver that hangs") {
     return;
   }
   CHECK(failure == "");
+}
+
+TEST_CASE("this machine knows its own addresses") {
+  const std::vector<std::string> addresses = own_addresses();
+  CHECK(std::find(addresses.begin(), addresses.end(), "127.0.0.1") != addresses.end());
+  for (const std::string& address : addresses) CHECK(address.find('%') == std::string::npos);
+}
+
+TEST_CASE("a UDP socket can be waited for, and the wait ends with the time or a stop") {
+  const Connection one = connect_udp("127.0.0.1", 9);
+  REQUIRE(one.socket.valid());
+  CHECK_FALSE(wait_for_socket(one.socket.get(), SocketReady::to_read, 20ms, {}));
+  CHECK(wait_for_socket(one.socket.get(), SocketReady::to_write, 1s, {}));
+  std::stop_source stop;
+  stop.request_stop();
+  CHECK_THROWS_AS(wait_for_socket(one.socket.get(), SocketReady::to_read, 10s, stop.get_token()), Stopped);
+  CHECK_THROWS_AS(connect_udp("localhost", 9), Error);
 }

@@ -14,6 +14,9 @@ namespace acme_agent {
 /// Stopped at once on a stop, whatever the resolver is doing.
 std::vector<std::string> resolve(const std::string& host, Duration timeout, const std::stop_token& stop);
 
+/// The numeric addresses of this machine, without those of one link only.
+std::vector<std::string> own_addresses();
+
 struct Connection {
   FileDescriptor socket;  ///< Non-blocking; not valid if the connection failed.
   bool refused = false;   ///< Nobody listens there (or the address family does not exist here).
