@@ -180,6 +180,21 @@ class Answer {
   json object_;
 };
 
+/// The names of this server in CAA records and the like; none at all if one of them is no name.
+std::vector<std::string> issuer_names(const json& object, const char* name) {
+  constexpr std::size_t most = 10;  // as draft-ietf-acme-dns-persist has it
+  const json* list = find(object, name);
+  if (list == nullptr || !list->is_array() || list->size() > most) return {};
+  std::vector<std::string> names;
+  for (const json& member : *list) {
+    const std::optional<Identifier> issuer =
+        to_identifier({{"type", "dns"}, {"value", member.is_string() ? member : json("")}});
+    if (!issuer || issuer->wildcard()) return {};
+    names.push_back(issuer->value);
+  }
+  return names;
+}
+
 /// A challenge that is not as it should be is one that we cannot use: it must not hurt the others.
 Challenge to_challenge(const json& object) {
   Challenge challenge;
@@ -189,7 +204,9 @@ Challenge to_challenge(const json& object) {
   const std::optional<Status> status = to_status(optional_text(object, "status"));
   challenge.status = status.value_or(Status::pending);
   const std::string token = optional_text(object, "token");
-  if (status && is_usable_url(challenge.url) && is_token(token)) challenge.token = token;
+  if (!status || !is_usable_url(challenge.url)) return challenge;
+  if (is_token(token)) challenge.token = token;
+  if (challenge.type == "dns-persist-01") challenge.issuer_domain_names = issuer_names(object, "issuer-domain-names");
   return challenge;
 }
 
@@ -221,6 +238,7 @@ Directory read_directory(const std::string& body, const std::string& url) {
     if (const json* profiles = find(*meta, "profiles"); profiles != nullptr && profiles->is_object())
       for (const auto& [profile, description] : profiles->items())
         if (directory.profiles.size() < max_profiles) directory.profiles.push_back(profile);
+    directory.caa_identities = issuer_names(*meta, "caaIdentities");
   }
   return directory;
 }

@@ -71,7 +71,7 @@ std::optional<Order> pick_up(Session& session, const IssueRequest& request, cons
 const Challenge* find_offered(const Authorization& authorization, const Solver& solver) {
   const auto& offered = authorization.challenges;
   const auto found = std::find_if(offered.begin(), offered.end(), [&](const Challenge& challenge) {
-    return challenge.type == solver.type() && !challenge.token.empty();
+    return challenge.type == solver.type() && (!challenge.token.empty() || !challenge.issuer_domain_names.empty());
   });
   return found == offered.end() ? nullptr : &*found;
 }
@@ -123,6 +123,8 @@ std::vector<Unproven> find_unproven(Session& session, const Solvers& solvers, co
 ChallengeAnswer answer_for(const std::vector<Unproven>& all, std::size_t place, std::size_t way,
                            const Challenge& challenge, const Session& session) {
   ChallengeAnswer answer{all[place].authorization.identifier, challenge.token, session.key_authorization(challenge)};
+  answer.issuers = challenge.issuer_domain_names;
+  answer.account_url = session.account_url();
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (all[i].ways.front() != way && i != place) continue;
     answer.together.push_back(all[i].authorization.identifier);
@@ -268,6 +270,7 @@ CertifiedKey work_on_order(Session& session, const Solvers& solvers, Clock& cloc
   if (order.status == Status::pending) {
     request.progress("showing the answers to the challenges");
     const std::vector<Attempt> attempts = present_all(session, solvers, order, turns, next, request, stop);
+    for (const Attempt& attempt : attempts) attempt.presentation->await_shown(stop);
     for (const Attempt& attempt : attempts) respond(session, attempt, stop);
     request.progress("the server validates");
     order = await_ready(session, clock, attempts, std::move(order), stop);

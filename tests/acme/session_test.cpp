@@ -578,6 +578,35 @@ TEST_CASE("a token that could leave a folder or a line is never used") {
   }
 }
 
+TEST_CASE("the issuers of dns-persist-01 are names, ten at most, and of no other challenge") {
+  const auto issuers_read = [](const json& issuers, const std::string& type = "dns-persist-01") {
+    Talk t;
+    const Order order = t.new_order();
+    json authorization = good_authorization();
+    authorization["challenges"][0] = {{"type", type},
+                                      {"url", "https://ca.example/challenge/1"},
+                                      {"status", "pending"},
+                                      {"issuer-domain-names", issuers}};
+    t.ca.answer_next("/authorization/", answer(200, authorization.dump()));
+    return t.authorization_of(order).challenges.at(0).issuer_domain_names;
+  };
+  CHECK(issuers_read({"CA.example", "ca.test"}) == std::vector<std::string>{"ca.example", "ca.test"});
+  CHECK(issuers_read({"ca.example"}, "dns-01").empty());
+  for (const json& bad :
+       {json::array(), json("ca.example"), json({"ca.example", "a\" b"}), json({"ca.example", 5}),
+        json({"*.ca.example"}), json({"192.0.2.1"}), json(std::vector<std::string>(11, "a.example"))}) {
+    CAPTURE(bad.dump());
+    CHECK(issuers_read(bad).empty());
+  }
+}
+
+TEST_CASE("a directory may say what the server is called in CAA records") {
+  Talk t;
+  t.ca.answer_next("/directory", answer(200, R"({"newNonce":"https://a.example/n","newAccount":"https://a.example/a",
+      "newOrder":"https://a.example/o","meta":{"caaIdentities":["ca.example"]}})"));
+  CHECK(t.session.directory(never).caa_identities == std::vector<std::string>{"ca.example"});
+}
+
 TEST_CASE("a challenge at a URL that is none is never used") {
   Talk t;
   const Order order = t.new_order();

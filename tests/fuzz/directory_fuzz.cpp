@@ -14,6 +14,7 @@ void one_input(std::string_view input) {
     expect_sentence(host_of(url), 303);
   }
 
+  expect(directory->caa_identities.size() <= 10, "what a server is called are a few names");
   const nlohmann::json written = {{"newNonce", directory->new_nonce},
                                   {"newAccount", directory->new_account},
                                   {"newOrder", directory->new_order},

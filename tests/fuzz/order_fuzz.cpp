@@ -55,6 +55,9 @@ void check_authorization(const Authorization& authorization) {
   constexpr std::string_view base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   for (const Challenge& challenge : authorization.challenges) {
     check_error(challenge.error);
+    expect(challenge.issuer_domain_names.size() <= 10, "issuers are few");
+    for (const std::string& issuer : challenge.issuer_domain_names)
+      expect(parse_identifier(issuer).value == issuer, "an issuer is a name that a zone may contain", issuer);
     if (challenge.token.empty()) continue;
     expect(challenge.token.find_first_not_of(base64url) == std::string::npos, "a token may be a file name",
            challenge.token);

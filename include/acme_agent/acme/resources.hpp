@@ -60,8 +60,9 @@ struct Directory {
   std::string renewal_info;      ///< RFC 9773 4; empty if the server gives no such advice.
   std::string terms_of_service;  ///< For people: any kind of URL; empty if none.
   bool external_account_required = false;
-  std::vector<std::string> profiles;  ///< Names of those that it issues by.
-  std::optional<TimePoint> date;      ///< What the server's clock said when it answered.
+  std::vector<std::string> profiles;          ///< Names of those that it issues by.
+  std::vector<std::string> caa_identities{};  ///< What the server calls itself in CAA records; at most ten.
+  std::optional<TimePoint> date;              ///< What the server's clock said when it answered.
 };
 
 /// RFC 9773 4.2
@@ -70,13 +71,14 @@ struct RenewalInfo {
   std::string explanation_url;  ///< Why, for people; empty if none.
 };
 
-/// RFC 8555 7.1.5, 8. A challenge without a token is not to be used: it has none, or one that no file name or URL may
-/// contain, or something else is wrong with it.
+/// RFC 8555 7.1.5, 8. A challenge with neither a token nor issuers is not to be used: it has none, or some that no
+/// file name, URL or zone may contain, or something else is wrong with it.
 struct Challenge {
   std::string type;
   std::string url;
   Status status = Status::pending;
-  std::string token;  ///< Characters of base64url only, 1 to 128 of them; or empty.
+  std::string token;                               ///< Characters of base64url only, 1 to 128 of them; or empty.
+  std::vector<std::string> issuer_domain_names{};  ///< Of dns-persist-01, as CAA records have them: at most ten.
   std::optional<Problem> error;
 };
 

@@ -62,6 +62,9 @@ class Session {
   /// Tells the server that the challenge can be validated (RFC 8555 7.5.1).
   void respond(const Challenge& challenge, const std::stop_token& stop);
 
+  /// Empty before there is one.
+  const std::string& account_url() const { return account_url_; }
+
   /// token "." thumbprint of the account key (RFC 8555 8.1).
   std::string key_authorization(const Challenge& challenge) const;
 

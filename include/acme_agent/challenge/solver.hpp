@@ -17,12 +17,17 @@ struct ChallengeAnswer {
   std::string key_authorization;
   std::vector<Identifier> together = {};  ///< All names that are answered for in this way, this one included.
   std::size_t remaining = 0;              ///< How many of them come after this one.
+  std::vector<std::string> issuers = {};  ///< Of dns-persist-01: what the server is called there.
+  std::string account_url = {};
 };
 
 /// An answer that the server can see; destroying it withdraws the answer.
 class Presentation {
  public:
   virtual ~Presentation() = default;
+
+  /// Waits until whoever looks can see it, as far as that takes time and can be known. Throws Stopped.
+  virtual void await_shown(const std::stop_token& /*stop*/) const {}
 
   /// How often somebody has come to see it; always 0 where that cannot be known.
   virtual unsigned visits() const { return 0; }
