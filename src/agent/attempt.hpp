@@ -78,6 +78,7 @@ struct Renewer::Attempt {
   bool order_if_due(const std::function<void()>& servable);
   bool note_failed_validation(const AcmeServer& server, const ValidationError& failed, bool another_way);
   void note_failure(const AcmeServer& server, const Error& error);
+  std::string seen_from_here(const ValidationError& failed) const;
   void take_advice(const AcmeServer& server);
   /// Of the kind that is wanted, and the operator's own where there is one.
   bool is_wanted(const PrivateKey& key) const;

@@ -222,10 +222,24 @@ bool Renewer::Attempt::note_failed_validation(const AcmeServer& server, const Va
   return true;
 }
 
+/// What the DNS has to do with it, to be added to the server's own words.
+std::string Renewer::Attempt::seen_from_here(const ValidationError& failed) const {
+  if (!renewer.explain_) return {};
+  try {
+    const std::vector<std::string> sentences =
+        renewer.explain_(failed.names(), managed.solvers.back()->type(),
+                         directory ? directory->caa_identities : std::vector<std::string>(), stop);
+    return sentences.empty() ? "" : "; seen from here, " + join(sentences);
+  } catch (const Stopped&) {
+    return {};  // the failure is noted all the same
+  }
+}
+
 void Renewer::Attempt::note_failure(const AcmeServer& server, const Error& error) {
   ++record.failures;
   record.interrupted = 0;
-  record.last_error = printable(error.message(), longest_error);
+  const auto* invalid = dynamic_cast<const ValidationError*>(&error);
+  record.last_error = printable(error.message() + (invalid != nullptr ? seen_from_here(*invalid) : ""), longest_error);
   if (managed.servers.size() > 1) record.last_error = server.name + ": " + record.last_error;
   Standing& standing = record.servers[server.url];
   standing.step = error.remedy() == Remedy::ask_operator ? last_step : std::min(standing.step + 1, last_step);

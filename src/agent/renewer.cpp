@@ -18,12 +18,13 @@ constexpr Duration refuted_for = 1min;
 }  // namespace
 
 Renewer::Renewer(Accounts accounts, std::function<CertificateState(const std::string& name)> state, TimePoint built,
-                 Clock& clock, Log& log)
+                 Clock& clock, Log& log, ExplainNames explain)
     : accounts_(accounts),
       state_(std::move(state)),
       built_(built),
       clock_(clock),
       log_(log),
+      explain_(std::move(explain)),
       limits_(std::move(accounts), clock) {}
 
 Outcome Renewer::renew(const Managed& managed, const Wish& wish, const std::function<void()>& servable,

@@ -15,9 +15,11 @@
 #include <acme_agent/challenge/tls_alpn01_solver.hpp>
 #include <acme_agent/challenge/webroot_solver.hpp>
 #include <acme_agent/crypto/root_bundle.hpp>
+#include <acme_agent/dns/advice.hpp>
 #include <acme_agent/net/connection_pool.hpp>
 #include <acme_agent/net/curl_transport.hpp>
 #include <acme_agent/sys/file.hpp>
+#include <acme_agent/sys/tcp.hpp>
 
 namespace acme_agent {
 namespace {
@@ -120,6 +122,10 @@ void use_own_key(const CertificateSettings& settings, Managed& managed) {
   managed.key_file = settings.key_file->native();
   managed.key_thumbprint = key.thumbprint();
   if (settings.csr) managed.csr = csr_in(settings, key).der;
+std::vector<std::string> look_at_names(const std::vector<Identifier>& names, const std::string& challenge,
+                                       const std::vector<std::string>& issuers, const std::stop_token& stop) {
+  constexpr Duration patience = std::chrono::seconds(5);
+  return explain_names(Resolver::of_system(), names, challenge, issuers, own_addresses(), patience, stop);
 }
 
 std::string pid_text(FileLock::Holder holder) {
@@ -174,7 +180,7 @@ Wiring::Wiring(const Configuration& configuration)
       lock_(lock_state(state_)),
       renewer_(
           state_.accounts(), [this](const std::string& name) { return state_.certificate(name); }, built(), clock_,
-          log_) {}
+          log_, look_at_names) {}
 
 void Wiring::warn_of_curl() {
   if (const std::optional<std::string> warning = curl_warning()) log_.warning(*warning);

@@ -755,3 +755,48 @@ TEST_CASE("a held pair that was exchanged by hand is noticed though the record s
   CHECK(t.record().held->fingerprint == first.pair.chain.leaf().fingerprint_sha256());
   CHECK(t.serial() != second);
 }
+
+TEST_CASE("what we see of a name that failed stands behind the server's words") {
+  Renewing t;
+  std::vector<Identifier> looked_at;
+  bool stopped = false;
+  const Renewer renewer(
+      t.state.accounts(), [&](const std::string& name) { return t.state.certificate(name); }, TimePoint(), t.clock,
+      t.log,
+      [&](const std::vector<Identifier>& names, const std::string& challenge, const std::vector<std::string>&,
+          const std::stop_token&) {
+        if (stopped) throw Stopped{};
+        looked_at = names;
+        return std::vector<std::string>{"there is no " + names.front().value + " in the DNS for " + challenge};
+      });
+  const Managed managed = t.managed();
+  t.ca.on_validate([](const Identifier&, const std::string&) { return std::nullopt; });
+  renewer.renew(managed, {.look = true}, {}, t.stop.get_token());
+  CHECK(looked_at == managed.identifiers);
+  const std::string error = t.record().last_error;
+  CHECK(error.starts_with("the server could not validate mydyn.example"));
+  CHECK(error.ends_with("; seen from here, there is no mydyn.example in the DNS for http-01"));
+
+  stopped = true;
+  t.clock.advance(2h);
+  renewer.renew(managed, {.look = true, .now = true}, {}, t.stop.get_token());
+  CHECK(t.record().failures == 2);
+  CHECK(t.record().last_error.find("seen from here") == std::string::npos);
+}
+
+TEST_CASE("nothing is looked up for a certificate that is issued, or refused for other reasons") {
+  Renewing t;
+  const Renewer renewer(
+      t.state.accounts(), [&](const std::string& name) { return t.state.certificate(name); }, TimePoint(), t.clock,
+      t.log,
+      [](const auto&, const auto&, const auto&, const auto&) -> std::vector<std::string> {
+        FAIL("looked up");
+        return {};
+      });
+  t.answers->fail();
+  renewer.renew(t.managed(), {.look = true}, {}, t.stop.get_token());
+  CHECK(t.record().failures == 1);
+  t.answers->fail(false);
+  renewer.renew(t.managed(), {.look = true, .now = true}, {}, t.stop.get_token());
+  CHECK(t.held());
+}

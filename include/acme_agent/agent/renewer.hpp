@@ -7,6 +7,7 @@
 #include <set>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include <acme_agent/acme/session.hpp>
 #include <acme_agent/agent/agenda.hpp>
@@ -30,13 +31,19 @@ struct Outcome {
   int exit_code() const { return !good ? 1 : !served ? 3 : 0; }
 };
 
+/// What we see in the DNS that may keep a server from validating these names, a sentence each; `issuers` are what the
+/// server calls itself in CAA records. An explanation within seconds, asked for only after a failure.
+using ExplainNames =
+    std::function<std::vector<std::string>(const std::vector<Identifier>& names, const std::string& challenge,
+                                           const std::vector<std::string>& issuers, const std::stop_token& stop)>;
+
 /// Makes it so: that a certificate is held, in date, deployed and served. Safe to repeat at any moment and after any
 /// crash; one object serves every thread, for different certificates. Never throws but Stopped.
 class Renewer {
  public:
   /// Nothing is ordered by a clock that is earlier than `built`, unless a server's clock says the same.
   Renewer(Accounts accounts, std::function<CertificateState(const std::string& name)> state, TimePoint built,
-          Clock& clock, Log& log);
+          Clock& clock, Log& log, ExplainNames explain = {});
 
   /// The broker's folder holds a pair that a broker can start with. Cheap where nothing has changed since all was well.
   bool is_servable(const Managed& managed) const;
@@ -77,6 +84,7 @@ class Renewer {
   const TimePoint built_;
   Clock& clock_;
   Log& log_;
+  const ExplainNames explain_;
   mutable RateLimits limits_;
   mutable std::mutex registering_mutex_;
   mutable std::mutex accounts_mutex_;
