@@ -87,7 +87,7 @@ Error nothing_offered(const Authorization& authorization, const Solvers& solvers
   const Identifier& identifier = authorization.identifier;
   const std::string advice =
       identifier.wildcard()
-          ? ": a wildcard can be proven by its DNS only, so add --challenge dns-01 with --dns-hook PROGRAM"
+          ? ": a wildcard can be proven by its DNS only, so add --challenge dns-01 with --dns-update or --dns-hook"
       : identifier.type == Identifier::Type::ip ? ": an address is proven by --challenge http-01 or tls-alpn-01"
                                                 : ": choose another with --challenge";
   return {Remedy::ask_operator, "the server offers no " + join(ours) + " challenge for " + identifier.value +

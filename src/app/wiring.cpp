@@ -11,6 +11,8 @@
 #include <acme_agent/agent/known_servers.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/broker/reloader.hpp>
+#include <acme_agent/challenge/dns_persist_solver.hpp>
+#include <acme_agent/challenge/dns_update_solver.hpp>
 #include <acme_agent/challenge/http01_solver.hpp>
 #include <acme_agent/challenge/tls_alpn01_solver.hpp>
 #include <acme_agent/challenge/webroot_solver.hpp>
@@ -59,12 +61,16 @@ void raise_file_limit(const Configuration& configuration) {
   ::setrlimit(RLIMIT_NOFILE, &limit);  // where that is not enough, the lock that fails says so
 }
 
+Secret operators_file(const std::filesystem::path& file) {
+  constexpr std::size_t longest = 65536;
+  std::optional<Secret> text = read_file(file, longest);
+  if (!text) throw Error(Remedy::ask_operator, "there is no such file");
+  return *std::move(text);
+}
+
 ExternalAccount external_account_in(const std::string& key_file, const std::string& kid) {
-  constexpr std::size_t longest = 4096;
   try {
-    const std::optional<Secret> text = read_file(key_file, longest);
-    if (!text) throw Error(Remedy::ask_operator, "there is no such file");
-    return read_external_account(kid, *text);
+    return read_external_account(kid, operators_file(key_file));
   } catch (const Error& error) {
     throw Error(Remedy::ask_operator, "eab-hmac-key-file " + printable(key_file) + ": " + error.message());
   }
@@ -85,13 +91,6 @@ void check_external_account(const CertificateSettings& settings, const Accounts&
   };
   if (!std::all_of(settings.servers.begin(), settings.servers.end(), is_known))
     external_account_in(settings.eab_hmac_key_file->native(), settings.eab_kid);
-}
-
-Secret operators_file(const std::filesystem::path& file) {
-  constexpr std::size_t longest = 65536;
-  std::optional<Secret> text = read_file(file, longest);
-  if (!text) throw Error(Remedy::ask_operator, "there is no such file");
-  return *std::move(text);
 }
 
 PrivateKey key_in(const std::filesystem::path& file) {
@@ -122,10 +121,17 @@ void use_own_key(const CertificateSettings& settings, Managed& managed) {
   managed.key_file = settings.key_file->native();
   managed.key_thumbprint = key.thumbprint();
   if (settings.csr) managed.csr = csr_in(settings, key).der;
+}
+
+/// Read each time, as it may change.
+Resolver system_resolver() {
+  return Resolver::of_system();
+}
+
 std::vector<std::string> look_at_names(const std::vector<Identifier>& names, const std::string& challenge,
                                        const std::vector<std::string>& issuers, const std::stop_token& stop) {
   constexpr Duration patience = std::chrono::seconds(5);
-  return explain_names(Resolver::of_system(), names, challenge, issuers, own_addresses(), patience, stop);
+  return explain_names(system_resolver(), names, challenge, issuers, own_addresses(), patience, stop);
 }
 
 std::string pid_text(FileLock::Holder holder) {
@@ -150,6 +156,7 @@ void check_machine(const Configuration& configuration) {
   std::set<std::string> owners;
   std::set<std::string> bundles;
   std::set<std::string> bindings;
+  std::set<std::string> key_files;
   for (const CertificateSettings& settings : configuration.certificates) {
     if (settings.key_file)
       try_out(settings.name, [&] {
@@ -163,6 +170,8 @@ void check_machine(const Configuration& configuration) {
     if (settings.eab_hmac_key_file && bindings.insert(settings.eab_hmac_key_file->native()).second)
       try_out("the external account binding",
               [&] { check_external_account(settings, StateFolder(configuration.state_dir).accounts()); });
+    if (settings.dns_tsig_file && key_files.insert(settings.dns_tsig_file->native()).second)
+      try_out("dns-tsig-file", [&] { read_tsig_key(*settings.dns_tsig_file); });
   }
   std::string all;
   for (const std::string& complaint : complaints) all += (all.empty() ? "" : "\n") + complaint;
@@ -273,6 +282,8 @@ std::shared_ptr<Reloader> Wiring::reloader_for(const ReloadRule& rule) {
 
 std::shared_ptr<Solver> Wiring::solver_for(const std::string& challenge, const CertificateSettings& settings) {
   if (challenge == "tls-alpn-01") return alpn_solver_at(settings.alpn_listen);
+  if (challenge == "dns-01") return dns_update_solver_for(settings);
+  if (challenge == "dns-persist-01") return dns_persist_solver();
   if (settings.webroot) return webroot_solver_in(*settings.webroot);
   return http_solver_at(settings.http_listen);
 }
@@ -325,6 +336,21 @@ void Wiring::warn_of_idle_sockets() {
 std::shared_ptr<Solver> Wiring::webroot_solver_in(const std::filesystem::path& folder) {
   std::shared_ptr<Solver>& solver = solvers_["http-01 in " + folder.native()];
   if (!solver) solver = std::make_shared<WebrootSolver>(folder);
+  return solver;
+}
+
+std::shared_ptr<Solver> Wiring::dns_update_solver_for(const CertificateSettings& settings) {
+  std::optional<TsigKey> key;
+  if (settings.dns_tsig_file) key = read_tsig_key(*settings.dns_tsig_file);
+  UpdateServer primary(settings.dns_update.value(), std::move(key), system_resolver, clock_);
+  std::shared_ptr<Solver>& solver = solvers_["dns-01 by " + primary.describe()];  // another for another key in the file
+  if (!solver) solver = std::make_shared<DnsUpdateSolver>(std::move(primary), clock_, log_);
+  return solver;
+}
+
+std::shared_ptr<Solver> Wiring::dns_persist_solver() {
+  std::shared_ptr<Solver>& solver = solvers_["dns-persist-01"];
+  if (!solver) solver = std::make_shared<DnsPersistSolver>(system_resolver, clock_);
   return solver;
 }
 

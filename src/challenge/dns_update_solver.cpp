@@ -15,7 +15,7 @@ namespace {
 
 constexpr Duration patience = 2min;  // with the slowest name server, from the update on
 constexpr Duration patience_with_one = 2s;
-constexpr Duration longest_nap = 4s;
+constexpr Duration longest_nap = 1s;
 
 class DnsUpdatePresentation final : public Presentation {
  public:
@@ -83,10 +83,16 @@ class DnsUpdatePresentation final : public Presentation {
 std::unique_ptr<Presentation> DnsUpdateSolver::present(const ChallengeAnswer& answer, const std::stop_token& stop) {
   const UpdateServer::Place place = server_.place_of(dns01_name(answer.identifier), stop);
   const std::string text = dns01_value(answer.key_authorization);
-  // First, so that also a record whose making is in doubt is taken away.
-  auto presentation = std::make_unique<DnsUpdatePresentation>(server_, place, text, clock_, log_);
-  server_.change_txt(place, text, TxtChange::add, stop);
-  return presentation;
+  try {
+    server_.change_txt(place, text, TxtChange::add, stop);
+  } catch (const Error&) {
+    try {
+      server_.change_txt(place, text, TxtChange::remove, stop);  // it may stand though its answer was lost
+    } catch (const Error&) {
+    }
+    throw;
+  }
+  return std::make_unique<DnsUpdatePresentation>(server_, place, text, clock_, log_);
 }
 
 }  // namespace acme_agent

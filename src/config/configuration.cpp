@@ -160,6 +160,11 @@ class Certificates {
       complaints_.add(place + ": " + (certificate.eab_kid.empty() ? "eab-hmac-key-file" : "eab-kid") +
                       " is of no use alone: give " + (certificate.eab_kid.empty() ? "eab-kid" : "eab-hmac-key-file") +
                       " as well");
+    const auto& challenges = certificate.challenges;
+    if (std::find(challenges.begin(), challenges.end(), "dns-01") != challenges.end() && !certificate.dns_update)
+      complaints_.add(place + ": the challenge dns-01 needs --dns-update HOST, a name server that takes updates");
+    if (certificate.dns_tsig_file && !certificate.dns_update)
+      complaints_.add(place + ": dns-tsig-file is of no use without dns-update");
     const auto [namesake, new_name] = names_.emplace(certificate.name, place);
     const std::string folder = folder_of(certificate, configuration_.state_dir);
     const auto [neighbour, new_folder] = folders_.emplace(folder, place);

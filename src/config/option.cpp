@@ -120,9 +120,8 @@ constexpr std::array table = {
            .repeatable = true,
            .set_certificate = set_challenge,
            .default_value = "http-01",
-           .meaning =
-               "how the server checks that the names are ours: http-01 or tls-alpn-01; of several, the next one is "
-               "tried where the one before does not do"},
+           .meaning = "how the server checks that the names are ours: http-01, tls-alpn-01, dns-01 or dns-persist-01; "
+                      "of several, the next one is tried where the one before does not do"},
     Option{.group = server,
            .name = "http-listen",
            .argument = "[ADDRESS:]PORT",
@@ -141,6 +140,18 @@ constexpr std::array table = {
            .set_certificate = set_alpn_listen,
            .default_value = "443",
            .meaning = "where tls-alpn-01 is answered while a challenge is pending; the server asks port 443"},
+    Option{.group = server,
+           .name = "dns-update",
+           .argument = "HOST[:PORT]",
+           .set_certificate = set_dns_update,
+           .default_words = "none",
+           .meaning = "primary name server that takes updates (RFC 2136) of the TXT record of dns-01"},
+    Option{.group = server,
+           .name = "dns-tsig-file",
+           .argument = "FILE",
+           .set_certificate = set_dns_tsig_file,
+           .default_words = "none",
+           .meaning = "key that signs these updates (TSIG), as tsig-keygen writes it or as hmac-sha256:NAME:SECRET"},
     Option{.group = broker,
            .name = "cert-dir",
            .argument = "DIR",
@@ -226,10 +237,9 @@ constexpr std::array table = {
     Option{.group = command_line, .name = "version", .meaning = "the version of this program"},
 };
 
-constexpr std::string_view later[] = {
-    "dns-hook", "dns-update",    "dns-tsig-file", "deploy",         "device-trust", "for",
-    "broker",   "status-listen", "mqtt",          "alert",          "as",           "reason",
-    "files",    "format",        "dry-run",       "max-chain-bytes"};
+constexpr std::string_view later[] = {"dns-hook", "deploy",         "device-trust", "for",    "broker", "status-listen",
+                                      "mqtt",     "alert",          "as",           "reason", "files",  "format",
+                                      "dry-run",  "max-chain-bytes"};
 
 }  // namespace
 

@@ -249,8 +249,6 @@ void set_challenge(const Setting& setting, CertificateSettings& certificate) {
   if (setting.first) certificate.challenges.clear();
   std::vector<std::string>& all = certificate.challenges;
   choose(setting.value, {"http-01", "tls-alpn-01", "dns-01", "dns-persist-01"});
-  if (setting.value.starts_with("dns-"))
-    refuse("the challenge '" + setting.value + "' is not in this version yet: choose http-01 or tls-alpn-01");
   if (std::find(all.begin(), all.end(), setting.value) != all.end())
     refuse(in_quotes(setting.value) + " is given twice; leave only one");
   all.push_back(setting.value);
@@ -266,6 +264,16 @@ void set_webroot(const Setting& setting, CertificateSettings& certificate) {
 
 void set_alpn_listen(const Setting& setting, CertificateSettings& certificate) {
   certificate.alpn_listen = parse_listen_endpoint(setting.value);
+}
+
+void set_dns_update(const Setting& setting, CertificateSettings& certificate) {
+  const std::string& text = setting.value;
+  const bool has_port = text.find(':') != std::string::npos && !text.ends_with(']');
+  certificate.dns_update = parse_endpoint(has_port ? text : text + ":53");
+}
+
+void set_dns_tsig_file(const Setting& setting, CertificateSettings& certificate) {
+  certificate.dns_tsig_file = absolute_path(setting, setting.value);
 }
 
 void set_cert_dir(const Setting& setting, CertificateSettings& certificate) {

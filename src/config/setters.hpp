@@ -25,6 +25,8 @@ void set_challenge(const Setting& setting, CertificateSettings& certificate);
 void set_http_listen(const Setting& setting, CertificateSettings& certificate);
 void set_webroot(const Setting& setting, CertificateSettings& certificate);
 void set_alpn_listen(const Setting& setting, CertificateSettings& certificate);
+void set_dns_update(const Setting& setting, CertificateSettings& certificate);
+void set_dns_tsig_file(const Setting& setting, CertificateSettings& certificate);
 void set_cert_dir(const Setting& setting, CertificateSettings& certificate);
 void set_owner(const Setting& setting, CertificateSettings& certificate);
 void set_mode(const Setting& setting, CertificateSettings& certificate);

@@ -322,7 +322,7 @@ TEST_CASE("a wildcard without dns-01 is refused in one sentence that says what i
   CHECK(message ==
         "the server offers no http-01 and tls-alpn-01 challenge for *.mydyn.example, but dns-01: a wildcard can be "
         "proven "
-        "by its DNS only, so add --challenge dns-01 with --dns-hook PROGRAM");
+        "by its DNS only, so add --challenge dns-01 with --dns-update or --dns-hook");
 }
 
 TEST_CASE("an address without http-01 and tls-alpn-01 is refused in one sentence that says what is needed") {

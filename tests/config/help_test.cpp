@@ -68,6 +68,8 @@ TEST_CASE("the page of options has every option that the command line takes, wit
                                    "--http-listen [ADDRESS:]PORT",
                                    "--webroot DIR",
                                    "--alpn-listen [ADDRESS:]PORT",
+                                   "--dns-update HOST[:PORT]",
+                                   "--dns-tsig-file FILE",
                                    "--cert-dir DIR",
                                    "--owner USER[:GROUP]",
                                    "--mode MODE",

@@ -74,10 +74,11 @@ TEST_CASE("values that make no sense are refused, each with its reason") {
       {"--email=me@a.example?subject=x", "is not a mail address"},
       {"--email=me too@a.example", "is not a mail address"},
       {"--email=m\xC3\xBC@a.example", "is not a mail address"},
-      {"--challenge=dns-01",
-       "--challenge: the challenge 'dns-01' is not in this version yet: choose http-01 or tls-alpn-01"},
+      {"--challenge=dns-01", "the challenge dns-01 needs --dns-update HOST, a name server that takes updates"},
+      {"--dns-update=ns1:dns", "--dns-update: "},
+      {"--dns-update=2001:db8::1", "--dns-update: "},
+      {"--dns-tsig-file=/etc/acme.key", "dns-tsig-file is of no use without dns-update"},
       {"--alpn-listen=https", "is not [ADDRESS:]PORT"},
-      {"--challenge=dns-persist-01", "is not in this version yet"},
       {"--challenge=http01", "did you mean 'http-01'?"},
       {"--http-listen=0", "--http-listen: '0' is not [ADDRESS:]PORT"},
       {"--http-listen=localhost:80", "is not [ADDRESS:]PORT"},
@@ -323,6 +324,19 @@ TEST_CASE("several challenges keep their order, and none is said twice") {
   CHECK(t.with({"--alpn-listen=127.0.0.1:8443"}).alpn_listen == Endpoint{"127.0.0.1", 8443});
   CHECK(t.complaint_with({"--challenge=http-01", "--challenge=http-01"}) ==
         "--challenge: 'http-01' is given twice; leave only one");
+}
+
+TEST_CASE("the primary for updates is a host, at port 53 unless it says otherwise, and its key lies in a file") {
+  Loading t;
+  const auto primary = [&t](const std::string& text) { return t.with({"--dns-update=" + text}).dns_update; };
+  CHECK(primary("ns1.mydyn.example") == Endpoint{"ns1.mydyn.example", 53});
+  CHECK(primary("127.0.0.1:5353") == Endpoint{"127.0.0.1", 5353});
+  CHECK(primary("[2001:db8::1]") == Endpoint{"2001:db8::1", 53});
+  CHECK(primary("[2001:db8::1]:5353") == Endpoint{"2001:db8::1", 5353});
+  CHECK(t.with({"--dns-update=ns1", "--dns-tsig-file=/etc/acme.key"}).dns_tsig_file == "/etc/acme.key");
+  CHECK(t.with({"--dns-update=ns1", "--challenge=dns-01", "--challenge=http-01"}).challenges ==
+        std::vector<std::string>{"dns-01", "http-01"});
+  CHECK(t.with({"--challenge=dns-persist-01"}).challenges == std::vector<std::string>{"dns-persist-01"});
 }
 
 TEST_CASE("a webroot is a path, relative ones to the folder of the file that says so") {

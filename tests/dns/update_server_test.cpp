@@ -121,11 +121,11 @@ TEST_CASE("what the primary refuses is told in words, with what to do") {
           std::string::npos);
   }
   SUBCASE("a zone that it does not have") {
-    CHECK(t.refusal(t.server(), "_acme-challenge.other.example") ==
-          where +
-              " of --dns-update has no zone for _acme-challenge.other.example: cannot look up the SOA of "
-              "_acme-challenge.other.example: " +
-              where + " says REFUSED");
+    CHECK(
+        t.refusal(t.server(), "_acme-challenge.other.example") ==
+        "cannot find the zone of _acme-challenge.other.example at the name server of --dns-update, which has to be its "
+        "primary: cannot look up the SOA of _acme-challenge.other.example: " +
+            where + " says REFUSED");
   }
 }
 

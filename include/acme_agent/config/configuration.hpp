@@ -52,8 +52,10 @@ struct CertificateSettings {
   Endpoint http_listen{"", 80};
   std::optional<std::filesystem::path> webroot;  ///< Nothing: our own listener answers http-01.
   Endpoint alpn_listen{"", 443};
-  std::optional<std::filesystem::path> cert_dir;  ///< Nothing: STATE/live/NAME.
-  std::string owner;                              ///< USER[:GROUP]; empty: not given.
+  std::optional<Endpoint> dns_update;                  ///< Primary that takes RFC 2136 updates for dns-01.
+  std::optional<std::filesystem::path> dns_tsig_file;  ///< Nothing: the updates are not signed.
+  std::optional<std::filesystem::path> cert_dir;       ///< Nothing: STATE/live/NAME.
+  std::string owner;                                   ///< USER[:GROUP]; empty: not given.
   unsigned mode = 0640;
   std::vector<ReloadRule> reload;  ///< Empty: `none`.
   std::vector<Endpoint> probes;    ///< Empty: `none`.

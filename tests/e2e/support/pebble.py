@@ -24,10 +24,10 @@ def executable(version):
 class Pebble:
     def __init__(self, case, version="debian", http_port=None, lifetime=None, nosleep=True, nonce_reject=0,
                  authz_reuse=50, ipv6="", always_valid=False, sleep_seconds=None,
-                 retry_after=None, dns_port=None, eab=None, eab_required=False, alternate_roots=0):
+                 retry_after=None, dns_port=None, dns_address="127.0.0.1", eab=None, eab_required=False, alternate_roots=0):
         """`lifetime` of certificates in seconds; `sleep_seconds` the longest wait before a validation; `retry_after` the
-        seconds that the newest one takes for an order; `dns_port` where a name server of the test's own listens; `eab` the MAC
-        keys of external accounts in base64url, by their ids."""
+        seconds that the newest one takes for an order; `dns_port` (and `dns_address`) where a name server of the
+        test's own listens; `eab` the MAC keys of external accounts in base64url, by their ids."""
         self.case = case
         self.version = version
         self.http_port = http_port or programs.free_port()
@@ -35,6 +35,7 @@ class Pebble:
         self.port = programs.free_port()
         self.management_port = programs.free_port()
         self.dns_port = dns_port or programs.free_port()
+        self.dns_address = dns_address
         self.ca_bundle, certificate, key = server_files(case.run_folder)
         self.url = f"https://localhost:{self.port}/dir"
         settings = {
@@ -71,7 +72,7 @@ class Pebble:
 
     def start(self):
         self.program = self.case.program("pebble", [executable(self.version), "-config", self.config, "-dnsserver",
-                                                    f"127.0.0.1:{self.dns_port}"], env=self.env)
+                                                    f"{self.dns_address}:{self.dns_port}"], env=self.env)
         self.program.wait_for_port(self.port)
         self.program.wait_for_port(self.management_port)
 

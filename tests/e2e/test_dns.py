@@ -1,0 +1,133 @@
+"""Names that are proven by the DNS: real BIND, real Pebble, signed updates."""
+
+import re
+import subprocess
+import time
+
+from support import programs
+from support.case import Case
+from support.named import Named, bound_to_port_53
+from support.skips import skip
+
+
+class DnsCase(Case):
+    def setUp(self):
+        super().setUp()
+        self.require_root()
+
+    def start(self, named, **options):
+        """The CA asks the second server of the zone."""
+        self.named = named
+        self.ca = self.pebble(version="newest", dns_port=53, dns_address=named.secondaries[1].address, authz_reuse=0)
+        self.me = self.agent(self.ca, key_type="ec256", **options)
+
+    def update_options(self, **more):
+        return {"challenge": "dns-01", "dns_update": self.named.endpoint, "dns_tsig_file": self.named.key_file(), **more}
+
+    def texts_left(self):
+        """The names of all TXT records that the zone has."""
+        added = re.findall(r"adding an RR at '([^']*)' TXT", self.named.log())
+        gone = re.findall(r"deleting an RR at (\S+) TXT", self.named.log())
+        for name in gone:
+            added.remove(name)
+        return added
+
+
+class SignedUpdates(DnsCase):
+    def test_names_are_proven_by_records_that_come_and_go(self):
+        self.start(Named(self))
+        code, output = self.me.once(**self.update_options(domain=["mydyn.example", "www.mydyn.example"]))
+        self.assertEqual(code, 0, output)
+        self.assertEqual(self.named.log().count("adding an RR"), 2)
+        self.assertEqual(self.texts_left(), [])
+        self.assertEqual(self.ca.orders(), 1)
+
+    def test_the_server_is_asked_when_a_secondary_that_lags_has_caught_up(self):
+        self.start(Named(self, lag=5))
+        code, output = self.me.once(**self.update_options())
+        self.assertEqual(code, 0, output)
+        self.assertGreaterEqual(self.named.secondaries[1].lagged, 2, "nobody looked before it had caught up")
+        self.assertEqual(self.ca.orders(), 1)
+        self.assertEqual(self.texts_left(), [])
+
+    def test_a_wrong_secret_is_told_with_the_file_to_mend(self):
+        self.start(Named(self))
+        code, output = self.me.once(**self.update_options(dns_tsig_file=self.named.key_file(secret="b3RoZXI=")))
+        self.assertEqual(code, 1, output)
+        self.assert_one_sentence(output, "did not change _acme-challenge.mydyn.example", "'acme-key'", "BADSIG",
+                                 "--dns-tsig-file")
+        self.assertNotIn("b3RoZXI", output)
+
+    def test_a_key_that_has_no_right_to_the_zone_is_told_with_the_right_to_give(self):
+        self.start(Named(self))
+        code, output = self.me.once(**self.update_options(dns_tsig_file=self.named.key_file("other-key")))
+        self.assertEqual(code, 1, output)
+        self.assert_one_sentence(output, "REFUSED", "allow the key 'other-key' in the zone mydyn.example")
+
+    def test_a_zone_that_the_primary_does_not_have_is_told(self):
+        self.start(Named(self))
+        code, output = self.me.once(**self.update_options(domain="other.example"))
+        self.assertEqual(code, 1, output)
+        self.assert_one_sentence(output, "cannot find the zone of _acme-challenge.other.example", "--dns-update",
+                                 "REFUSED")
+
+    def test_a_primary_that_says_nothing_is_told_within_seconds(self):
+        self.start(Named(self))
+        udp, tcp, address = bound_to_port_53()
+        with udp, tcp:
+            began = time.monotonic()
+            code, output = self.me.once(**self.update_options(dns_update=address))
+        self.assertEqual(code, 1, output)
+        self.assertLess(time.monotonic() - began, 20)
+        self.assert_one_sentence(output, "cannot find the zone of _acme-challenge.mydyn.example", address,
+                                 "gave no answer within 2 seconds")
+
+    def test_another_challenge_is_tried_where_the_update_fails(self):
+        self.start(Named(self))
+        code, output = self.me.once(**self.update_options(challenge=["dns-01", "http-01"],
+                                                          dns_tsig_file=self.named.key_file("other-key")))
+        self.assertEqual(code, 0, output)
+
+    def test_a_file_without_a_key_is_refused_before_anything_is_done(self):
+        self.start(Named(self))
+        broken = self.folder / "broken.key"
+        broken.write_text("nonsense")
+        code, output = self.me.once(**self.update_options(dns_tsig_file=broken))
+        self.assertEqual(code, 2, output)
+        self.assert_one_sentence(output, "dns-tsig-file", str(broken), "hmac-sha256:NAME:SECRET")
+
+
+class OwnResolver(DnsCase):
+    """With BIND as the name server of /etc/resolv.conf, which only the agent sees."""
+
+    def start(self, named, **options):
+        resolv_conf = self.folder / "resolv.conf"
+        resolv_conf.write_text(f"nameserver {named.secondaries[0].address}\n")
+        if subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode != 0:
+            skip("no-namespaces")
+        wrapper = self.folder / "acme-agent"
+        wrapper.write_text("#!/bin/sh\nexec unshare -m sh -c 'mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"' "
+                           f"{resolv_conf} {self.agent_path} \"$@\"\n")
+        wrapper.chmod(0o755)
+        self.agent_path = wrapper
+        super().start(named, **options)
+
+    def test_the_line_that_is_printed_for_the_zone_proves_the_name_from_then_on(self):
+        self.start(Named(self, updates=False), challenge="dns-persist-01")
+        code, output = self.me.once()
+        self.assertEqual(code, 1, output)
+        self.assert_one_sentence(output, "dns-persist-01 for mydyn.example", "put this line into the zone")
+        line = re.search(r'(_validation-persist\.mydyn\.example\. IN TXT "[^"]*")', output).group(1)
+        self.named.add_by_hand(line)
+        code, output = self.me.renew()
+        self.assertEqual(code, 0, output)
+        code, output = self.me.renew("--force")
+        self.assertEqual(code, 0, output)
+        self.assertNotIn("put this line", output)
+
+    def test_what_the_dns_has_to_do_with_a_failure_is_said(self):
+        self.start(Named(self, records=['lan A 192.168.1.5', 'lan CAA 0 issue "other.example"']))
+        code, output = self.me.once(domain="nowhere.mydyn.example")
+        self.assertEqual(code, 1, output)
+        self.assert_one_sentence(output, "could not validate nowhere.mydyn.example",
+                                 "seen from here, there is no nowhere.mydyn.example in the DNS")
