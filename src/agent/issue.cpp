@@ -249,16 +249,20 @@ Order await_ready(Session& session, Clock& clock, const std::vector<Attempt>& at
   }
 }
 
+std::string signing_request(const IssueRequest& request, const PrivateKey& key) {
+  return request.csr.empty() ? make_csr(key, request.identifiers) : request.csr;
+}
+
 Polled<Order> finalize(Session& session, const Order& order, const IssueRequest& request, PrivateKey& key,
                        const std::stop_token& stop) {
   try {
-    return session.finalize(order, request.csr(key), stop);
+    return session.finalize(order, signing_request(request, key), stop);
   } catch (const ProblemError& refused) {
     if (refused.problem().type == "orderNotReady") return session.order(order.url, stop);
     if (refused.problem().type != "badPublicKey") throw;
   }
   key = request.key(order.url, true);
-  return session.finalize(order, request.csr(key), stop);
+  return session.finalize(order, signing_request(request, key), stop);
 }
 
 /// One order, whatever comes of it. `turns` says with which solver to begin, `next` which one is left.

@@ -321,9 +321,7 @@ void Renewer::Attempt::obtain(const AcmeServer& server, const std::shared_future
   };
   request.profile = managed.profile;
   request.preferred_chain = managed.preferred_chain;
-  request.csr = [&](const PrivateKey& key) {
-    return managed.csr.empty() ? make_csr(key, managed.identifiers) : managed.csr;
-  };
+  request.csr = managed.csr;
   request.progress = [&](std::string_view step) { renewer.log_.progress(step, managed.name); };
   request.key = [&](const std::string& url, bool refused) {
     if (refused && !managed.key_file.empty())

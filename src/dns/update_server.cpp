@@ -121,9 +121,9 @@ UpdateServer::Place UpdateServer::place_of(const std::string& name, const std::s
     } catch (const Error&) {
     }
     if (target == name)
-      throw Error(unknown_there.remedy(), "cannot find the zone of " + printable(name, 300) +
-                                              " at the name server of --dns-update, which has to be its primary: " +
-                                              unknown_there.message());
+      throw Error(unknown_there.remedy(),
+                  "cannot find the zone of " + printable(name, 300) +
+                      " at the name server of --dns-update, which has to be its primary: " + unknown_there.message());
     const DnsAnswer found = asked.locate(target, lookup_timeout, stop);
     return {found.name, found.zone};
   }

@@ -390,8 +390,7 @@ void Simulation::issued(std::size_t server, const Certificate& leaf) {
   const std::string fingerprint = leaf.fingerprint_sha256();
   Server& from = servers_[server];
   const auto before = fates_.find(from.last_issued);
-  if (before != fates_.end() && !before->second.held && world_.calm() &&
-      before->second.due() > world_.now())
+  if (before != fates_.end() && !before->second.held && world_.calm() && before->second.due() > world_.now())
     condemn("a second certificate was issued for one renewal: the one before was never held");
   const auto held = fates_.find(held_);
   if (held != fates_.end() && !held->second.revoked && key_changed_ < held_since_ &&

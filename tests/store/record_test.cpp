@@ -41,6 +41,7 @@ Record full_record() {
                                               parse_rfc3339("2026-11-22T09:40:00Z")};
   record.held = HeldFacts{"7:1.2",
                           "rsa2048 mydyn.example",
+                          "thumbprint",
                           "https://ca.example/dir",
                           {*parse_rfc3339("2026-09-22T00:00:00Z"), *parse_rfc3339("2026-12-22T00:00:00Z")},
                           "cd34",

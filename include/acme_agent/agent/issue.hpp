@@ -33,9 +33,7 @@ struct IssueRequest {
   std::string replaces = {};         ///< renewal_info_id() of the certificate before; empty: none, or not to be told.
   std::string profile = {};          ///< Asked for where the server has profiles; empty: its default.
   std::string preferred_chain = {};  ///< As Session::download() takes it.
-
-  /// The certificate signing request for the key (RFC 2986), in DER.
-  std::function<std::string(const PrivateKey& key)> csr;
+  std::string csr = {};              ///< Signing request for the key, in DER; empty: one is made.
 
   /// Called before finalize with the order's URL: gives the key to certify after storing both for the next run. With
   /// `refused` the server did not want the key that was given before.
