@@ -344,8 +344,9 @@ std::shared_ptr<Solver> Wiring::dns_update_solver_for(const CertificateSettings&
   if (settings.dns_tsig_file) key = read_tsig_key(*settings.dns_tsig_file);
   UpdateServer primary(settings.dns_update.value(), std::move(key), system_resolver, clock_);
   std::shared_ptr<Solver>& solver = solvers_["dns-01 by " + primary.describe()];  // another for another key in the file
-  if (!solver) solver = std::make_shared<DnsUpdateSolver>(std::move(primary), clock_, log_);
-  return solver;
+  if (solver) return solver;
+  if (settings.dns_tsig_file) warn_if_all_can_read(settings.dns_tsig_file->native(), log_);
+  return solver = std::make_shared<DnsUpdateSolver>(std::move(primary), clock_, log_);
 }
 
 std::shared_ptr<Solver> Wiring::dns_persist_solver() {

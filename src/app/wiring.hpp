@@ -50,12 +50,12 @@ class Wiring {
   std::shared_ptr<Solver> http_solver_at(const Endpoint& endpoint);
   std::shared_ptr<Solver> alpn_solver_at(const Endpoint& endpoint);
   std::shared_ptr<Solver> webroot_solver_in(const std::filesystem::path& folder);
+  std::shared_ptr<Solver> dns_update_solver_for(const CertificateSettings& settings);
+  std::shared_ptr<Solver> dns_persist_solver();
   template <class Listener>
   std::shared_ptr<Listener> make_listener(const std::string& challenge, const Endpoint& endpoint);
   std::string place_of(const std::string& challenge, const Endpoint& endpoint) const;
   void warn_of_idle_sockets();
-  std::shared_ptr<Solver> dns_update_solver_for(const CertificateSettings& settings);
-  std::shared_ptr<Solver> dns_persist_solver();
   Ownership ownership_for(const CertificateSettings& settings);
   void lock_folder(const std::string& folder);
 

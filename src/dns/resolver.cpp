@@ -49,6 +49,13 @@ std::string zone_in(const DnsResponse& response, const std::string& name) {
   return {};
 }
 
+/// Who is not asked to look further says who may know (RFC 1034 4.3.2).
+bool is_referral(const DnsResponse& response) {
+  const auto is_ns = [](const DnsRecord& record) { return record.type == RecordType::ns; };
+  return !response.authoritative && response.answers.empty() && !response.authorities.empty() &&
+         std::all_of(response.authorities.begin(), response.authorities.end(), is_ns);
+}
+
 bool is_numeric(const std::string& address) {
   in6_addr ignored{};
   const std::string without_scope = address.substr(0, address.find('%'));
@@ -87,8 +94,10 @@ DnsResponse Resolver::ask_in_turn(const std::string& name, RecordType type, Dura
       if (deadline.passed()) break;
       try {
         DnsResponse response = ask_server(server, name, type, std::min(patience_with_one, deadline.left()), stop);
-        if (response.code == dns_no_error || response.code == dns_no_such_name) return response;
-        failure = "the name server " + server.text() + " says " + response_code_name(response.code);
+        const bool answers = response.code == dns_no_error || response.code == dns_no_such_name;
+        if (answers && !is_referral(response)) return response;
+        failure = "the name server " + server.text() +
+                  (answers ? " refers to others" : " says " + response_code_name(response.code));
       } catch (const Error& error) {
         failure = error.message();
       }

@@ -315,6 +315,48 @@ TEST_CASE("each answer comes with the names that are proven together, and with h
   CHECK(asked[1].remaining == 0);
 }
 
+/// Answers like another solver, and counts what the server was told while the answers are waited for.
+class LateAnswers final : public Solver {
+ public:
+  LateAnswers(Solver& answers, const test::FakeCa& ca) : answers_(answers), ca_(ca) {}
+
+  std::string type() const override { return answers_.type(); }
+  std::unique_ptr<Presentation> present(const ChallengeAnswer& answer, const std::stop_token& stop) override {
+    return std::make_unique<Late>(*this, answers_.present(answer, stop));
+  }
+
+  int waited_for = 0;
+  int told = 0;
+
+ private:
+  class Late final : public Presentation {
+   public:
+    Late(LateAnswers& all, std::unique_ptr<Presentation> answer) : all_(all), answer_(std::move(answer)) {}
+
+    void await_shown(const std::stop_token&) const override {
+      ++all_.waited_for;
+      all_.told += all_.ca_.count("/challenge/");
+    }
+
+   private:
+    LateAnswers& all_;
+    const std::unique_ptr<Presentation> answer_;
+  };
+
+  Solver& answers_;
+  const test::FakeCa& ca_;
+};
+
+TEST_CASE("the server is told nothing before every answer can be seen") {
+  Issuing t;
+  const auto late = std::make_shared<LateAnswers>(*t.http, t.ca);
+  t.solvers = {late};
+  t.issue({{Identifier::Type::dns, "a.example"}, {Identifier::Type::dns, "b.example"}});
+  CHECK(late->waited_for == 2);
+  CHECK(late->told == 0);
+  CHECK(t.ca.count("/challenge/") == 2);
+}
+
 TEST_CASE("a wildcard without dns-01 is refused in one sentence that says what is needed") {
   Issuing t;
   t.solvers = {t.http, t.alpn};

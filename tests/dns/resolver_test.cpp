@@ -135,6 +135,16 @@ TEST_CASE("a server that fails is passed over") {
         "cannot look up the TXT of mydyn.example: the name server " + broken.endpoint().text() + " says SERVFAIL");
 }
 
+TEST_CASE("a zone that the server gives away is not its own") {
+  const test::Named named("below NS ns.elsewhere.example.\n");
+  const Resolver resolver({{"127.0.0.1", named.port()}});
+  CHECK_THROWS_WITH_AS(resolver.locate("_acme-challenge.below.mydyn.example", 5s, {}),
+                       ("cannot look up the SOA of _acme-challenge.below.mydyn.example: the name server 127.0.0.1:" +
+                        std::to_string(named.port()) + " refers to others")
+                           .c_str(),
+                       Error);
+}
+
 TEST_CASE("a silent server costs no more than the time given, one that is not there nothing") {
   const FakeNameServer silent([](const Asked&) { return std::vector<std::string>{}; });
   const auto begun = std::chrono::steady_clock::now();

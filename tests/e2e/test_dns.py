@@ -88,6 +88,14 @@ class SignedUpdates(DnsCase):
                                                           dns_tsig_file=self.named.key_file("other-key")))
         self.assertEqual(code, 0, output)
 
+    def test_a_key_that_everybody_can_read_is_told_with_the_command_that_mends_it(self):
+        self.start(Named(self))
+        key = self.named.key_file()
+        key.chmod(0o644)
+        code, output = self.me.once(**self.update_options(dns_tsig_file=key))
+        self.assertEqual(code, 0, output)
+        self.assert_one_sentence(output, "warning", str(key), "every user of this machine can read it: chmod 0600")
+
     def test_a_file_without_a_key_is_refused_before_anything_is_done(self):
         self.start(Named(self))
         broken = self.folder / "broken.key"
