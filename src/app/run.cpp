@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <future>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -25,10 +26,14 @@ using namespace std::chrono_literals;
 namespace {
 
 /// A library that cannot be interrupted (an RSA-4096 key in the making) must not hold up the end: every file is whole
-/// at every moment, so that the process may go at any time.
-void end_within_a_second(int exit_code) {
-  std::thread([exit_code] {
+/// at every moment, so that the process may go at any time. What stands elsewhere is taken down first.
+void end_within_a_second(int exit_code, Solvers solvers) {
+  std::thread([exit_code, solvers = std::move(solvers)] {
     std::this_thread::sleep_for(900ms);
+    const auto has_to_clean_up = [](const auto& solver) { return solver->has_to_clean_up(); };
+    for (auto waited = 0ms; waited < 60s && std::any_of(solvers.begin(), solvers.end(), has_to_clean_up);
+         waited += 50ms)
+      std::this_thread::sleep_for(50ms);
     ::_exit(exit_code);
   }).detach();
 }
@@ -108,7 +113,7 @@ int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& c
   });
   const SignalThread signals([&](int number) {
     if (ends(number)) {
-      end_within_a_second(exit_ok);
+      end_within_a_second(exit_ok, wiring.solvers());
       stop.request_stop();
       notify_service_manager("STOPPING=1");
       wiring.log().info("stopping");
@@ -141,7 +146,7 @@ int run_for_now(Wiring& wiring, const Configuration& configuration, const Wish& 
   std::stop_source stop;
   const SignalThread signals([&](int number) {
     if (!ends(number)) return;
-    end_within_a_second(exit_failed);
+    end_within_a_second(exit_failed, wiring.solvers());
     stop.request_stop();
     wiring.log().info("stopping");
   });

@@ -11,6 +11,7 @@
 #include <acme_agent/agent/known_servers.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/broker/reloader.hpp>
+#include <acme_agent/challenge/dns_hook_solver.hpp>
 #include <acme_agent/challenge/dns_persist_solver.hpp>
 #include <acme_agent/challenge/dns_update_solver.hpp>
 #include <acme_agent/challenge/http01_solver.hpp>
@@ -27,6 +28,7 @@ namespace acme_agent {
 namespace {
 
 constexpr Duration hook_timeout = std::chrono::seconds(60);
+constexpr Duration dns_hook_timeout = std::chrono::minutes(5);  // many wait until all name servers show the record
 
 FileLock lock_or_throw(const std::filesystem::path& file, const std::filesystem::path& folder) {
   auto lock = FileLock::try_acquire(file);
@@ -282,6 +284,7 @@ std::shared_ptr<Reloader> Wiring::reloader_for(const ReloadRule& rule) {
 
 std::shared_ptr<Solver> Wiring::solver_for(const std::string& challenge, const CertificateSettings& settings) {
   if (challenge == "tls-alpn-01") return alpn_solver_at(settings.alpn_listen);
+  if (challenge == "dns-01" && !settings.dns_hooks.empty()) return dns_hook_solver_for(settings);
   if (challenge == "dns-01") return dns_update_solver_for(settings);
   if (challenge == "dns-persist-01") return dns_persist_solver();
   if (settings.webroot) return webroot_solver_in(*settings.webroot);
@@ -325,6 +328,12 @@ std::string Wiring::place_of(const std::string& challenge, const Endpoint& endpo
   return passed.empty() ? endpoint.text() : passed;
 }
 
+Solvers Wiring::solvers() const {
+  Solvers all;
+  for (const auto& [place, solver] : solvers_) all.push_back(solver);
+  return all;
+}
+
 void Wiring::warn_of_idle_sockets() {
   for (const PassedSocket& socket : passed_)
     if (socket.descriptor.valid())
@@ -336,6 +345,13 @@ void Wiring::warn_of_idle_sockets() {
 std::shared_ptr<Solver> Wiring::webroot_solver_in(const std::filesystem::path& folder) {
   std::shared_ptr<Solver>& solver = solvers_["http-01 in " + folder.native()];
   if (!solver) solver = std::make_shared<WebrootSolver>(folder);
+  return solver;
+}
+
+std::shared_ptr<Solver> Wiring::dns_hook_solver_for(const CertificateSettings& settings) {
+  auto made = std::make_shared<DnsHookSolver>(settings.dns_hooks, dns_hook_timeout, processes_, log_);
+  std::shared_ptr<Solver>& solver = solvers_[made->describe()];
+  if (!solver) solver = std::move(made);
   return solver;
 }
 

@@ -37,6 +37,9 @@ class Wiring {
   /// Says so where the libcurl that is installed is one of the known bad ones.
   void warn_of_curl();
 
+  /// All that answer challenges. Not while manage() runs.
+  Solvers solvers() const;
+
   Clock& clock() { return clock_; }
   Log& log() { return log_; }
   const StateFolder& state() const { return state_; }
@@ -50,6 +53,7 @@ class Wiring {
   std::shared_ptr<Solver> http_solver_at(const Endpoint& endpoint);
   std::shared_ptr<Solver> alpn_solver_at(const Endpoint& endpoint);
   std::shared_ptr<Solver> webroot_solver_in(const std::filesystem::path& folder);
+  std::shared_ptr<Solver> dns_hook_solver_for(const CertificateSettings& settings);
   std::shared_ptr<Solver> dns_update_solver_for(const CertificateSettings& settings);
   std::shared_ptr<Solver> dns_persist_solver();
   template <class Listener>

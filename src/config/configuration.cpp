@@ -160,9 +160,7 @@ class Certificates {
       complaints_.add(place + ": " + (certificate.eab_kid.empty() ? "eab-hmac-key-file" : "eab-kid") +
                       " is of no use alone: give " + (certificate.eab_kid.empty() ? "eab-kid" : "eab-hmac-key-file") +
                       " as well");
-    const auto& challenges = certificate.challenges;
-    if (std::find(challenges.begin(), challenges.end(), "dns-01") != challenges.end() && !certificate.dns_update)
-      complaints_.add(place + ": the challenge dns-01 needs --dns-update HOST, a name server that takes updates");
+    choose_challenge(certificate, place);
     if (certificate.dns_tsig_file && !certificate.dns_update)
       complaints_.add(place + ": dns-tsig-file is of no use without dns-update");
     const auto [namesake, new_name] = names_.emplace(certificate.name, place);
@@ -179,6 +177,16 @@ class Certificates {
   }
 
  private:
+  void choose_challenge(CertificateSettings& certificate, const std::string& place) {
+    const bool sets_records = !certificate.dns_hooks.empty() || certificate.dns_update;
+    std::vector<std::string>& challenges = certificate.challenges;
+    if (challenges.empty()) challenges.push_back(sets_records ? "dns-01" : "http-01");
+    if (!sets_records && std::find(challenges.begin(), challenges.end(), "dns-01") != challenges.end())
+      complaints_.add(place +
+                      ": the challenge dns-01 needs --dns-update HOST, a name server that takes updates, or "
+                      "--dns-hook PROGRAM");
+  }
+
   Configuration& configuration_;
   Complaints& complaints_;
   std::unordered_map<std::string, std::string> names_;

@@ -119,7 +119,7 @@ constexpr std::array table = {
            .argument = "TYPE",
            .repeatable = true,
            .set_certificate = set_challenge,
-           .default_value = "http-01",
+           .default_words = "http-01, or dns-01 where dns-hook or dns-update is given",
            .meaning = "how the server checks that the names are ours: http-01, tls-alpn-01, dns-01 or dns-persist-01; "
                       "of several, the next one is tried where the one before does not do"},
     Option{.group = server,
@@ -140,6 +140,14 @@ constexpr std::array table = {
            .set_certificate = set_alpn_listen,
            .default_value = "443",
            .meaning = "where tls-alpn-01 is answered while a challenge is pending; the server asks port 443"},
+    Option{.group = server,
+           .name = "dns-hook",
+           .argument = "PROGRAM",
+           .repeatable = true,
+           .set_certificate = set_dns_hook,
+           .default_words = "none",
+           .meaning = "sets and removes the TXT record of dns-01: it is run without a shell as PROGRAM present|cleanup "
+                      "NAME VALUE, with certbot's variables; of two, the second one removes"},
     Option{.group = server,
            .name = "dns-update",
            .argument = "HOST[:PORT]",
@@ -237,9 +245,9 @@ constexpr std::array table = {
     Option{.group = command_line, .name = "version", .meaning = "the version of this program"},
 };
 
-constexpr std::string_view later[] = {"dns-hook", "deploy",         "device-trust", "for",    "broker", "status-listen",
-                                      "mqtt",     "alert",          "as",           "reason", "files",  "format",
-                                      "dry-run",  "max-chain-bytes"};
+constexpr std::string_view later[] = {"deploy",         "device-trust", "for",    "broker", "status-listen", "mqtt",
+                                      "alert",          "as",           "reason", "files",  "format",        "dry-run",
+                                      "max-chain-bytes"};
 
 }  // namespace
 

@@ -91,6 +91,14 @@ std::string to_a_labels(std::string_view text) {
   return (wild ? "*." : "") + std::string(found);
 }
 
+std::vector<std::string> program_with_arguments(const Setting& setting, std::string_view text) {
+  std::vector<std::string> argv = split_command(text);
+  if (argv.empty() || argv.front().empty()) refuse(in_quotes(setting.value) + " names no program");
+  std::string& program = argv.front();
+  if (program.find('/') != std::string::npos) program = absolute_path(setting, program).string();
+  return argv;
+}
+
 /// RFC 8555 7.3: one address, without header fields; so no comma and nothing that is special in a mailto URL.
 bool plausible_address(std::string_view text) {
   const std::size_t at = text.rfind('@');
@@ -276,6 +284,13 @@ void set_dns_tsig_file(const Setting& setting, CertificateSettings& certificate)
   certificate.dns_tsig_file = absolute_path(setting, setting.value);
 }
 
+void set_dns_hook(const Setting& setting, CertificateSettings& certificate) {
+  if (setting.first) certificate.dns_hooks.clear();
+  if (certificate.dns_hooks.size() == 2)
+    refuse("there are two programs at most: one to set records, one to remove them");
+  certificate.dns_hooks.push_back(program_with_arguments(setting, setting.value));
+}
+
 void set_cert_dir(const Setting& setting, CertificateSettings& certificate) {
   certificate.cert_dir = absolute_path(setting, setting.value);
 }
@@ -334,10 +349,7 @@ void set_reload(const Setting& setting, CertificateSettings& certificate) {
     rule.argument = absolute_path(setting, argument).string();
   } else {
     rule.kind = ReloadRule::Kind::command;
-    rule.argv = split_command(argument);
-    std::string& program = rule.argv.front();
-    if (program.empty()) refuse(in_quotes(text) + " names no program");
-    if (program.find('/') != std::string::npos) program = absolute_path(setting, program).string();
+    rule.argv = program_with_arguments(setting, argument);
   }
   certificate.reload.push_back(std::move(rule));
 }

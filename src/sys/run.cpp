@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
 #include <thread>
 
 #include <acme_agent/base/text.hpp>
@@ -36,11 +37,11 @@ struct Pipe {
 
 /// posix_spawn(3)'s two sets of instructions.
 struct Start {
-  explicit Start(int output) {
+  Start(int output, int errors) {
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     ::posix_spawn_file_actions_adddup2(&actions, output, 1);
-    ::posix_spawn_file_actions_adddup2(&actions, output, 2);
+    ::posix_spawn_file_actions_adddup2(&actions, errors, 2);
 #if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 34)
     // Ours are close-on-exec; those of libraries may not be.
     ::posix_spawn_file_actions_addclosefrom_np(&actions, 3);
@@ -86,9 +87,9 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return all;
 }
 
-pid_t start(std::vector<std::string> argv, const std::vector<std::string>& added, int output) {
+pid_t start(std::vector<std::string> argv, const std::vector<std::string>& added, int output, int errors) {
   if (argv.empty()) throw Error(Remedy::ask_operator, "cannot run a program: its name is empty");
-  const Start how(output);
+  const Start how(output, errors);
   std::vector<std::string> environment = merge_environment(added);
   pid_t pid = 0;
   const int error = ::posix_spawnp(&pid, argv[0].c_str(), &how.actions, &how.attributes, pointers(argv).data(),
@@ -139,16 +140,20 @@ class Child {
   std::thread waiter_;
 };
 
-/// Reads what is there; false at the end of the output.
-bool read_available(int pipe, std::string& output) {
+void append_last(std::string& kept, std::string_view more) {
+  kept.append(more);
+  if (kept.size() > kept_output) kept.erase(0, kept.size() - kept_output);
+}
+
+/// Reads what is there, for each of `kept`; false at the end of the output.
+bool read_available(int pipe, std::initializer_list<std::string*> kept) {
   std::array<char, 4096> buffer;
   while (true) {
     const ssize_t count = ::read(pipe, buffer.data(), buffer.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return errno == EAGAIN;
     if (count == 0) return false;
-    output.append(buffer.data(), static_cast<std::size_t>(count));
-    if (output.size() > kept_output) output.erase(0, output.size() - kept_output);
+    for (std::string* one : kept) append_last(*one, {buffer.data(), static_cast<std::size_t>(count)});
   }
 }
 
@@ -158,15 +163,23 @@ CommandResult SystemProcesses::run(const std::vector<std::string>& argv, const s
                                    Duration timeout, const std::stop_token& stop) const {
   if (stop.stop_requested()) throw Stopped{};
   const StopEvent stopped(stop);
-  Pipe pipe;
-  Child child(start(argv, environment, pipe.writing.get()));
-  pipe.writing.reset();
+  Pipe output;
+  Pipe errors;
+  Child child(start(argv, environment, output.writing.get(), errors.writing.get()));
+  output.writing.reset();
+  errors.writing.reset();
 
   CommandResult result;
   const auto deadline = std::chrono::steady_clock::now() + std::min<Duration>(timeout, std::chrono::hours(24));
-  std::array<pollfd, 3> waiting = {
-      {{pipe.reading.get(), POLLIN, 0}, {child.ended(), POLLIN, 0}, {stopped.descriptor(), POLLIN, 0}}};
-  while (waiting[1].revents == 0) {
+  std::array<pollfd, 4> waiting = {{{child.ended(), POLLIN, 0},
+                                    {stopped.descriptor(), POLLIN, 0},
+                                    {output.reading.get(), POLLIN, 0},
+                                    {errors.reading.get(), POLLIN, 0}}};
+  const auto read_output = [&] {
+    return read_available(output.reading.get(), {&result.output, &result.standard_output});
+  };
+  const auto read_errors = [&] { return read_available(errors.reading.get(), {&result.output}); };
+  while (waiting[0].revents == 0) {
     const auto left = std::chrono::ceil<Duration>(deadline - std::chrono::steady_clock::now());
     result.timed_out = left <= Duration{0};
     if (result.timed_out) {
@@ -174,13 +187,15 @@ CommandResult SystemProcesses::run(const std::vector<std::string>& argv, const s
       break;
     }
     if (::poll(waiting.data(), waiting.size(), static_cast<int>(left.count())) < 0) continue;
-    if (waiting[2].revents != 0) throw Stopped{};  // ~Child ends it.
+    if (waiting[1].revents != 0) throw Stopped{};  // ~Child ends it.
     // A negative descriptor is left out by poll(2).
-    if (waiting[0].revents != 0 && !read_available(pipe.reading.get(), result.output)) waiting[0].fd = -1;
+    if (waiting[2].revents != 0 && !read_output()) waiting[2].fd = -1;
+    if (waiting[3].revents != 0 && !read_errors()) waiting[3].fd = -1;
   }
   result.exit_code = child.reap();
   // What others of its group may still write does not count: they may run for ever.
-  read_available(pipe.reading.get(), result.output);
+  read_output();
+  read_errors();
   return result;
 }
 

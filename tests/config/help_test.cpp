@@ -70,6 +70,7 @@ TEST_CASE("the page of options has every option that the command line takes, wit
                                    "--alpn-listen [ADDRESS:]PORT",
                                    "--dns-update HOST[:PORT]",
                                    "--dns-tsig-file FILE",
+                                   "--dns-hook PROGRAM",
                                    "--cert-dir DIR",
                                    "--owner USER[:GROUP]",
                                    "--mode MODE",

@@ -74,10 +74,13 @@ TEST_CASE("values that make no sense are refused, each with its reason") {
       {"--email=me@a.example?subject=x", "is not a mail address"},
       {"--email=me too@a.example", "is not a mail address"},
       {"--email=m\xC3\xBC@a.example", "is not a mail address"},
-      {"--challenge=dns-01", "the challenge dns-01 needs --dns-update HOST, a name server that takes updates"},
+      {"--challenge=dns-01",
+       "the challenge dns-01 needs --dns-update HOST, a name server that takes updates, or --dns-hook PROGRAM"},
       {"--dns-update=ns1:dns", "--dns-update: "},
       {"--dns-update=2001:db8::1", "--dns-update: "},
       {"--dns-tsig-file=/etc/acme.key", "dns-tsig-file is of no use without dns-update"},
+      {"--dns-hook='' x", "names no program"},
+      {"--dns-hook='x", "lacks a closing"},
       {"--alpn-listen=https", "is not [ADDRESS:]PORT"},
       {"--challenge=http01", "did you mean 'http-01'?"},
       {"--http-listen=0", "--http-listen: '0' is not [ADDRESS:]PORT"},
@@ -344,4 +347,16 @@ TEST_CASE("a webroot is a path, relative ones to the folder of the file that say
   CHECK(t.with({"--webroot=/var/www/html/"}).webroot == "/var/www/html");
   t.file("[a.example]\nwebroot = html\n");
   CHECK(t.only().webroot == t.folder / "html");
+}
+
+TEST_CASE("a DNS hook is a program with arguments, and makes dns-01 the challenge unless another is named") {
+  const Loading t;
+  const CertificateSettings one = t.with({"--dns-hook=/etc/hook 'a b'"});
+  CHECK(one.dns_hooks == std::vector<Words>{{"/etc/hook", "a b"}});
+  CHECK(one.challenges == Words{"dns-01"});
+  CHECK(t.with({"--dns-hook=hook", "--challenge=http-01", "--challenge=dns-01"}).challenges ==
+        Words{"http-01", "dns-01"});
+  t.file("[a.example]\ndns-hook = ./auth.sh\ndns-hook = ./cleanup.sh\n");
+  CHECK(t.only().dns_hooks == std::vector<Words>{{t.folder / "auth.sh"}, {t.folder / "cleanup.sh"}});
+  CHECK(contains(t.complaint_with({"--dns-hook=a", "--dns-hook=b", "--dns-hook=c"}), "there are two programs at most"));
 }

@@ -1,5 +1,6 @@
 """Every way to prove a name, against a real ACME server."""
 
+import signal
 import socket
 import sys
 import time
@@ -48,6 +49,9 @@ class TlsAlpn(ChallengeCase):
             self.assertEqual(code, 1, output)
             self.assert_one_sentence(output, f"127.0.0.1:{port}", "TLS-ALPN-01", "taken by", "pid", "--alpn-listen")
 
+    def test_an_address_is_proven_by_its_reverse_name(self):
+        self.obtain(challenge="tls-alpn-01", domain="127.0.0.1", http_listen=None)
+
 
 class TlsAlpnWithTheOlderServer(TlsAlpn):
     pebble_version = "debian"
@@ -74,6 +78,89 @@ class Webroot(ChallengeCase):
         self.assertEqual(code, 1, output)
         self.assert_one_sentence(output, "there is no folder", "nowhere", "--webroot")
         self.assertEqual(self.ca.count("POST /chalZ/"), 0)
+
+
+# A program of the kind that lego runs: `present NAME VALUE`.
+OF_LEGO = '''#!{python}
+import json, sys, urllib.request
+action, name, value = sys.argv[1:]
+with open("{log}", "a") as log:
+    log.write(" ".join(sys.argv[1:]) + "\\n")
+{then}
+path, what = ("set-txt", {{"host": name, "value": value}}) if action == "present" else ("clear-txt", {{"host": name}})
+urllib.request.urlopen("http://127.0.0.1:{dns}/" + path, json.dumps(what).encode())
+'''
+
+# Two programs as certbot's documentation has them; the second knows the record by what the first has printed.
+OF_CERTBOT_AUTH = '''#!/bin/sh
+[ "$CERTBOT_REMAINING_CHALLENGES" -ge 0 ] || exit 1
+{python} - <<END
+import urllib.request
+urllib.request.urlopen("http://127.0.0.1:{dns}/set-txt",
+                       b'{{"host": "_acme-challenge.$CERTBOT_DOMAIN.", "value": "$CERTBOT_VALIDATION"}}')
+END
+echo "record of $CERTBOT_DOMAIN"
+echo noise >&2
+'''
+OF_CERTBOT_CLEANUP = '''#!/bin/sh
+echo "$CERTBOT_AUTH_OUTPUT among $CERTBOT_ALL_DOMAINS" >> {log}
+'''
+
+
+class DnsHook(ChallengeCase):
+    def setUp(self):
+        super().setUp()
+        self.log = self.folder / "hook-calls"
+
+    def script(self, name, text, then=""):
+        path = self.folder / name
+        path.write_text(text.format(python=sys.executable, log=self.log, dns=self.ca.dns_management, then=then))
+        path.chmod(0o755)
+        return path
+
+    def calls(self):
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+    def test_a_program_for_lego_sets_and_removes_the_records(self):
+        names = ["mydyn.example", "mqtt.mydyn.example"]
+        self.obtain(dns_hook=self.script("hook", OF_LEGO), domain=names, http_listen=None)
+        calls = [call.split() for call in self.calls()]
+        self.assertEqual(sorted((action, name) for action, name, _ in calls),
+                         sorted((action, f"_acme-challenge.{name}.") for name in names for action in ("present", "cleanup")))
+        self.assertEqual(len({value for _, _, value in calls}), 2)
+        self.assertEqual([action for action, _, _ in calls], ["present", "present", "cleanup", "cleanup"])
+
+    def test_a_wildcard_and_its_base_are_proven_side_by_side(self):
+        self.obtain(dns_hook=self.script("hook", OF_LEGO), domain=["mydyn.example", "*.mydyn.example"], http_listen=None)
+        calls = [call.split() for call in self.calls()]
+        self.assertEqual([action for action, _, _ in calls], ["present", "present", "cleanup", "cleanup"])
+        self.assertEqual({name for _, name, _ in calls}, {"_acme-challenge.mydyn.example."})
+
+    def test_two_programs_for_certbot_set_and_remove_the_records(self):
+        self.obtain(dns_hook=[self.script("auth.sh", OF_CERTBOT_AUTH), self.script("cleanup.sh", OF_CERTBOT_CLEANUP)],
+                    domain=["mydyn.example", "mqtt.mydyn.example"])
+        self.assertEqual(len(self.calls()), 2)
+        for call in self.calls():
+            self.assertRegex(call, r"^record of (mqtt\.)?mydyn\.example among (mqtt\.)?mydyn\.example,(mqtt\.)?mydyn\.example$")
+
+    def test_a_program_that_fails_is_told_and_cleans_up_and_the_server_is_told_nothing(self):
+        hook = self.script("hook", OF_LEGO, then='if action == "present": sys.exit("the zone is locked")')
+        code, output = self.me.once(dns_hook=hook)
+        self.assertEqual(code, 1, output)
+        self.assert_one_sentence(output, "hook", "present _acme-challenge.mydyn.example.", "exit code 1", "the zone is locked")
+        self.assertEqual([call.split()[0] for call in self.calls()], ["present", "cleanup"])
+        self.assertEqual(self.ca.count("POST /chalZ/"), 0)
+
+    def test_the_end_of_the_agent_waits_for_records_to_be_removed(self):
+        done = self.folder / "done"
+        hook = self.script("hook", OF_LEGO, then='import time; time.sleep(2 if action == "cleanup" else 60); '
+                                                 f'open("{done}", "w")')
+        daemon = self.me.start(dns_hook=hook)
+        self.eventually(self.calls, 20, "the program setting a record")
+        daemon.send(signal.SIGTERM)
+        self.assertEqual(daemon.wait(10), 0)
+        self.assertEqual([call.split()[0] for call in self.calls()], ["present", "cleanup"])
+        self.assertTrue(done.exists(), "the removal was not waited for")
 
 
 class PassedSockets(ChallengeCase):
@@ -126,4 +213,5 @@ class Several(ChallengeCase):
         code, output = self.me.once(challenge=["tls-alpn-01", "http-01"], http_listen=free, alpn_listen=free)
         self.assertEqual(code, 1, output)
         self.assertEqual(self.ca.orders(), 2)
-        self.assert_one_sentence(output, "by tls-alpn-01", "by http-01", "next try at")
+        told = next(line for line in output.splitlines() if "next try at" in line)
+        self.assertRegex(told, "could not validate mydyn.example by tls-alpn-01: .*; nor mydyn.example by http-01: ")

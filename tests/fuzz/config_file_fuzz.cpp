@@ -18,6 +18,12 @@ std::string in_quotes(std::string_view word) {
   return text.empty() ? R"("")" : text;
 }
 
+std::string in_quotes(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += in_quotes(word) + " ";
+  return text;
+}
+
 std::string written(const ReloadRule& rule) {
   switch (rule.kind) {
     case ReloadRule::Kind::none:
@@ -26,11 +32,8 @@ std::string written(const ReloadRule& rule) {
       return "process:" + rule.argument;
     case ReloadRule::Kind::pidfile:
       return "pidfile:" + rule.argument + "/";
-    case ReloadRule::Kind::command: {
-      std::string text = "command:";
-      for (const std::string& word : rule.argv) text += in_quotes(word) + " ";
-      return text;
-    }
+    case ReloadRule::Kind::command:
+      return "command:" + in_quotes(rule.argv);
   }
   return "none";
 }
@@ -54,6 +57,7 @@ std::string written(const CertificateSettings& certificate) {
   line("reuse-key", certificate.reuse_key ? "yes" : "no");
   for (const std::string& challenge : certificate.challenges) line("challenge", challenge);
   line("http-listen", certificate.http_listen.text());
+  for (const std::vector<std::string>& hook : certificate.dns_hooks) line("dns-hook", in_quotes(hook));
   if (certificate.webroot) line("webroot", certificate.webroot->string() + "/");
   line("alpn-listen", certificate.alpn_listen.text());
   if (certificate.cert_dir) line("cert-dir", certificate.cert_dir->string() + "/");

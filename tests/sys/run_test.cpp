@@ -34,6 +34,7 @@ bool runs(pid_t pid) {
 TEST_CASE("a command's output, of both kinds, and its exit code come back") {
   const CommandResult result = shell("echo out; echo err >&2; exit 7");
   CHECK(result.output == "out\nerr\n");
+  CHECK(result.standard_output == "out\n");
   CHECK(result.exit_code == 7);
   CHECK_FALSE(result.timed_out);
   CHECK(shell("true").exit_code == 0);

@@ -50,6 +50,9 @@ class Solver {
   /// Type and settings in a few words, which are the same for the same settings.
   virtual std::string describe() const { return type(); }
 
+  /// Something stands elsewhere that would stay there if this process ended now.
+  virtual bool has_to_clean_up() const { return false; }
+
   /// Throws Error if the answer cannot be shown.
   virtual std::unique_ptr<Presentation> present(const ChallengeAnswer& answer, const std::stop_token& stop) = 0;
 };

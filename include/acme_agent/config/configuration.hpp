@@ -52,6 +52,8 @@ struct CertificateSettings {
   Endpoint http_listen{"", 80};
   std::optional<std::filesystem::path> webroot;  ///< Nothing: our own listener answers http-01.
   Endpoint alpn_listen{"", 443};
+  /// Programs with their first arguments: none, one for all, or one that sets records and one that removes them.
+  std::vector<std::vector<std::string>> dns_hooks;
   std::optional<Endpoint> dns_update;                  ///< Primary that takes RFC 2136 updates for dns-01.
   std::optional<std::filesystem::path> dns_tsig_file;  ///< Nothing: the updates are not signed.
   std::optional<std::filesystem::path> cert_dir;       ///< Nothing: STATE/live/NAME.

@@ -32,9 +32,10 @@ struct Process {
 };
 
 struct CommandResult {
-  int exit_code = 0;       ///< 128 + signal if a signal ended it.
-  bool timed_out = false;  ///< It was ended, with its whole process group, since it took too long.
-  std::string output;      ///< Standard output and error, the last 4 KiB.
+  int exit_code = 0;                 ///< 128 + signal if a signal ended it.
+  bool timed_out = false;            ///< It was ended, with its whole process group, since it took too long.
+  std::string output = {};           ///< Standard output and error, the last 4 KiB.
+  std::string standard_output = {};  ///< That alone, the last 4 KiB.
 };
 
 /// The processes of this machine: what brokers and hooks are to us. A seam, so that tests can record and play.
