@@ -20,6 +20,7 @@ constexpr std::size_t max_token = 128;
 /// Members of any list; the largest orders of public servers have 100 names.
 constexpr std::size_t max_members = 1000;
 constexpr std::size_t max_subproblems = 100;
+constexpr std::size_t max_contacts = 100;
 constexpr std::size_t max_profiles = 100;
 
 bool too_deep(std::string_view text) {
@@ -146,6 +147,12 @@ class Answer {
 
   std::string url(const char* name) const { return checked_url(text(name), name); }
 
+  /// Empty if there is none that can be used.
+  std::string optional_url(const char* name) const {
+    std::string url = optional_text(object_, name);
+    return is_usable_url(url) ? url : std::string();
+  }
+
   std::string checked_url(std::string url, const char* name) const {
     if (!is_usable_url(url)) complain("whose '" + std::string(name) + "' is no https URL: " + printable(url, 100));
     return url;
@@ -229,9 +236,10 @@ Directory read_directory(const std::string& body, const std::string& url) {
   directory.new_nonce = answer.url("newNonce");
   directory.new_account = answer.url("newAccount");
   directory.new_order = answer.url("newOrder");
-  // RFC 9773 4: who has none, or none that can be used, gives no advice.
-  const std::string renewal_info = optional_text(answer.object(), "renewalInfo");
-  if (is_usable_url(renewal_info)) directory.renewal_info = renewal_info;
+  // RFC 9773 4: who has none, or none that can be used, gives no advice; nothing that is ordered needs the others.
+  directory.renewal_info = answer.optional_url("renewalInfo");
+  directory.revoke_cert = answer.optional_url("revokeCert");
+  directory.key_change = answer.optional_url("keyChange");
   if (const json* meta = find(answer.object(), "meta"); meta != nullptr && meta->is_object()) {
     directory.terms_of_service = optional_text(*meta, "termsOfService");
     directory.external_account_required = is_true(*meta, "externalAccountRequired");
@@ -241,6 +249,19 @@ Directory read_directory(const std::string& body, const std::string& url) {
     directory.caa_identities = issuer_names(*meta, "caaIdentities");
   }
   return directory;
+}
+
+AccountInfo read_account(const std::string& body, const std::string& url) {
+  const Answer answer(body, url, "an account");
+  AccountInfo account;
+  account.status = answer.status();
+  account.created = parse_rfc3339(optional_text(answer.object(), "createdAt"));
+  const json* contacts = find(answer.object(), "contact");
+  if (contacts == nullptr || !contacts->is_array()) return account;
+  for (const json& contact : *contacts)
+    if (contact.is_string() && account.contact.size() < max_contacts)
+      account.contact.push_back(printable(contact.get<std::string>()));
+  return account;
 }
 
 Order read_order(const std::string& body, const std::string& url) {
@@ -319,6 +340,23 @@ std::string account_binding(const ExternalAccount& external, const PrivateKey& k
   const char* algorithm = external.hash == Hash::sha256 ? "HS256" : external.hash == Hash::sha384 ? "HS384" : "HS512";
   const json header = {{"alg", algorithm}, {"kid", external.kid}, {"url", new_account_url}};
   return flattened(header, key.jwk(), [&](const std::string& data) { return hmac(external.hash, external.key, data); });
+}
+
+std::string contact_payload(const std::string& contact) {
+  return json{{"contact", {"mailto:" + contact}}}.dump();
+}
+
+std::string key_change_payload(const PrivateKey& fresh, const PrivateKey& old, const std::string& account_url,
+                               const std::string& url) {
+  const json header = {{"alg", fresh.jws_algorithm()}, {"jwk", json::parse(fresh.jwk())}, {"url", url}};
+  const json change = {{"account", account_url}, {"oldKey", json::parse(old.jwk())}};
+  return flattened(header, change.dump(), [&fresh](const std::string& data) { return fresh.sign_jws(data); });
+}
+
+std::string revocation_payload(std::string_view certificate_der, std::optional<int> reason) {
+  json payload = {{"certificate", base64url_encode(certificate_der)}};
+  if (reason) payload["reason"] = *reason;
+  return payload.dump();
 }
 
 std::string new_order_payload(const OrderTerms& terms) {

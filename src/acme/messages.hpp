@@ -15,6 +15,7 @@ namespace acme_agent {
 // names the server if a field that we need is missing or wrong, or if the text is absurdly large or deep.
 
 Directory read_directory(const std::string& body, const std::string& url);
+AccountInfo read_account(const std::string& body, const std::string& url);
 Order read_order(const std::string& body, const std::string& url);
 Authorization read_authorization(const std::string& body, const std::string& url);
 
@@ -36,6 +37,11 @@ std::string host_of(const std::string& url);
 std::string new_account_payload(const std::string& contact, const std::string& binding);
 /// A JWS that binds the account `key` to an external account (RFC 8555 7.3.4).
 std::string account_binding(const ExternalAccount& external, const PrivateKey& key, const std::string& new_account_url);
+std::string contact_payload(const std::string& contact);
+/// The inner JWS of a key change (RFC 8555 7.3.5).
+std::string key_change_payload(const PrivateKey& fresh, const PrivateKey& old, const std::string& account_url,
+                               const std::string& url);
+std::string revocation_payload(std::string_view certificate_der, std::optional<int> reason);
 std::string new_order_payload(const OrderTerms& terms);
 std::string finalize_payload(std::string_view csr_der);
 

@@ -25,6 +25,13 @@ std::string location(const Response& response, const std::string& url, const cha
                                  " is (header Location with an https URL)");
 }
 
+/// The URL for what not every server lets its clients do.
+const std::string& offered(const std::string& url, const char* what, const std::string& directory_url) {
+  if (!url.empty()) return url;
+  throw Error(Remedy::ask_operator,
+              "the server at " + host_of(directory_url) + " offers no way of " + what + ": ask its operator");
+}
+
 }  // namespace
 
 Session::Session(Transport& transport, const Clock& clock, std::string directory_url, PrivateKey account_key,
@@ -108,6 +115,33 @@ std::optional<std::string> Session::find_account(const std::stop_token& stop) {
   } catch (const ProblemError& refused) {
     if (refused.problem().type != "accountDoesNotExist") throw;
     return std::nullopt;
+  }
+}
+
+AccountInfo Session::account(const std::stop_token& stop) {
+  return read_account(post(account_url_, "", account_url_, stop).body, account_url_);
+}
+
+AccountInfo Session::set_contact(const std::string& contact, const std::stop_token& stop) {
+  return read_account(post(account_url_, contact_payload(contact), account_url_, stop).body, account_url_);
+}
+
+void Session::change_key(const PrivateKey& fresh, const std::stop_token& stop) {
+  const std::string& url = offered(directory(stop).key_change, "changing an account's key", directory_url_);
+  post(url, key_change_payload(fresh, account_key_, account_url_, url), account_url_, stop);
+  account_key_ = fresh;
+}
+
+void Session::deactivate(const std::stop_token& stop) {
+  post(account_url_, R"({"status":"deactivated"})", account_url_, stop);
+}
+
+void Session::revoke(const Certificate& certificate, std::optional<int> reason, const std::stop_token& stop) {
+  const std::string& url = offered(directory(stop).revoke_cert, "revoking a certificate", directory_url_);
+  try {
+    post(url, revocation_payload(certificate.der(), reason), account_url_, stop);
+  } catch (const ProblemError& refused) {
+    if (refused.problem().type != "alreadyRevoked") throw;
   }
 }
 

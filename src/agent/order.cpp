@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <acme_agent/acme/renewal_info.hpp>
+#include <acme_agent/agent/key_rollover.hpp>
 #include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/sys/file.hpp>
@@ -290,7 +291,8 @@ PrivateKey Renewer::Attempt::choose_key_and_placeholder() const {
 CertifiedKey Renewer::Attempt::issue_with_account(const AcmeServer& server, const IssueRequest& request) {
   // Some servers stumble over the same new account made twice at once.
   std::unique_lock registering(renewer.registering_mutex_);
-  const Account account = renewer.account_for(managed, server);
+  const Account account = KeyRollover(renewer.accounts_, connect(server), renewer.clock_, directory_of(server))
+                              .settle(renewer.account_for(managed, server), stop);
   Session session(connect(server), renewer.clock_, directory_of(server), account.key, account.url);
   const std::string account_url =
       account.url.empty() ? renewer.register_account(managed, server, session, account, stop) : account.url;

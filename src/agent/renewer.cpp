@@ -162,7 +162,7 @@ std::string Renewer::register_account(const Managed& managed, const AcmeServer& 
   const std::lock_guard lock(accounts_mutex_);
   const std::optional<Account> known = accounts_.load(server.url);
   if (known && known->url == url) return url;
-  accounts_.save(server.url, {account.key, url, managed.email});
+  accounts_.save(server.url, {account.key, url, managed.email, clock_.now()});
   const std::string terms = session.directory(stop).terms_of_service;
   log_.info("account made at " + server.name + (terms.empty() ? "" : ", agreeing to its terms of service: " + terms),
             managed.name);

@@ -15,5 +15,6 @@ int run(const CommandLine& command_line, const Environment& environment);
 int renew(const CommandLine& command_line, const Environment& environment);
 int status(const CommandLine& command_line, const Environment& environment);
 int check(const CommandLine& command_line, const Environment& environment);
+int account(const CommandLine& command_line, const Environment& environment);
 
 }  // namespace acme_agent

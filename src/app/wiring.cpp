@@ -30,9 +30,11 @@ namespace {
 constexpr Duration hook_timeout = std::chrono::seconds(60);
 constexpr Duration dns_hook_timeout = std::chrono::minutes(5);  // many wait until all name servers show the record
 
-FileLock lock_or_throw(const std::filesystem::path& file, const std::filesystem::path& folder) {
+template <class... Advice>
+FileLock lock_or_throw(const std::filesystem::path& file, const std::filesystem::path& folder,
+                       const Advice&... advice) {
   auto lock = FileLock::try_acquire(file);
-  if (const auto* holder = std::get_if<FileLock::Holder>(&lock)) throw AlreadyRunning(folder, *holder);
+  if (const auto* holder = std::get_if<FileLock::Holder>(&lock)) throw AlreadyRunning(folder, *holder, advice...);
   return std::get<FileLock>(std::move(lock));
 }
 
@@ -142,9 +144,18 @@ std::string pid_text(FileLock::Holder holder) {
 
 }  // namespace
 
-AlreadyRunning::AlreadyRunning(const std::filesystem::path& folder, FileLock::Holder holder)
-    : Error(Remedy::retry, "another acme-agent" + pid_text(holder) + " works on " + folder.string() +
-                               ": stop it first, or leave the work to it ('acme-agent renew NAME' asks it)") {}
+AlreadyRunning::AlreadyRunning(const std::filesystem::path& folder, FileLock::Holder holder, const std::string& advice)
+    : Error(Remedy::retry, "another acme-agent" + pid_text(holder) + " works on " + folder.string() + ": " + advice) {}
+
+FileLock lock_state(const StateFolder& state, const std::string& advice) {
+  state.create();
+  return lock_or_throw(state.lock_file(), state.path(), advice);
+}
+
+std::unique_ptr<Transport> connect(const CertificateSettings& settings) {
+  return std::make_unique<CurlTransport>(
+      CurlTransport::Options{std::string("acme-agent/") + ACME_AGENT_VERSION, settings.ca_bundle});
+}
 
 void check_machine(const Configuration& configuration) {
   std::set<std::string> complaints;
@@ -253,8 +264,7 @@ std::shared_ptr<const AcmeServer> Wiring::server_for(const Server& server, const
       servers_[{server.name, settings.ca_bundle.value_or("").native(), settings.eab_kid, key_file}];
   if (!known) {
     state_.accounts().refuse_newer(server.directory_url);
-    const CurlTransport::Options options{std::string("acme-agent/") + ACME_AGENT_VERSION, settings.ca_bundle};
-    const auto pool = std::make_shared<ConnectionPool>([options] { return std::make_unique<CurlTransport>(options); });
+    const auto pool = std::make_shared<ConnectionPool>([settings] { return connect(settings); });
     std::function<ExternalAccount()> external_account;
     if (!key_file.empty()) {
       warn_if_all_can_read(key_file, log_);

@@ -21,13 +21,21 @@ namespace acme_agent {
 /// The state folder is in use by another agent: exit code 1, not 2.
 class AlreadyRunning : public Error {
  public:
-  AlreadyRunning(const std::filesystem::path& folder, FileLock::Holder holder);
+  AlreadyRunning(
+      const std::filesystem::path& folder, FileLock::Holder holder,
+      const std::string& advice = "stop it first, or leave the work to it ('acme-agent renew NAME' asks it)");
 };
+
+/// Makes and locks the state folder. Throws Error, AlreadyRunning with this advice if another agent has it.
+FileLock lock_state(const StateFolder& state, const std::string& advice);
+
+/// A client for a server, as the settings of a certificate have it.
+std::unique_ptr<Transport> connect(const CertificateSettings& settings);
 
 /// Everything that lives as long as the process and is made of the configuration: the one place that knows both.
 class Wiring {
  public:
-  /// Makes and locks the state folder. Throws Error, AlreadyRunning if another agent has it.
+  /// Locks the state folder, as lock_state().
   explicit Wiring(const Configuration& configuration);
 
   /// What the configuration wants looked after; safe to call again with a new one. Throws Error (ask_operator) for

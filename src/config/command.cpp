@@ -86,16 +86,40 @@ Command line beats environment, environment beats file, file beats default.
 
 Next: acme-agent --once
 )"},
+    Command{.name = "account",
+            .arguments = "show|update|rollover|deactivate",
+            .fewest_arguments = 1,
+            .most_arguments = 1,
+            .everyday = false,
+            .meaning = "the account at each server",
+            .page = R"(Usage: acme-agent account show [--json] [OPTION...]
+       acme-agent account update --email ADDRESS [OPTION...]
+       acme-agent account rollover [OPTION...]
+       acme-agent account deactivate [--force] [--server SERVER] [OPTION...]
+
+There is one account for each server in use; --server chooses one.
+
+show        what we and the server know of it; may run beside the agent
+update      tells the server the contact of the configuration or of --email
+rollover    gives the account a new key; certificates stay as they are
+deactivate  ends the account for good, after a question; --force where there
+            is no terminal. What it has issued stays valid; the next order
+            makes a new account
+
+All but show want the agent stopped. Exit code 0: done, 1: not, 2: wrong usage.
+
+Next: acme-agent account show
+)"},
     Command{.name = "help",
             .arguments = "COMMAND",
             .most_arguments = 1,
             .meaning = "more about a command; 'help options': every option",
             .page = ""},
-    Command{.name = "version", .arguments = "", .meaning = "the version of this program", .page = ""},
+    Command{
+        .name = "version", .arguments = "", .everyday = false, .meaning = "the version of this program", .page = ""},
 };
 
-constexpr std::string_view later[] = {"doctor",  "revoke", "remove", "account", "ca",
-                                      "tasmota", "watch",  "import", "init"};
+constexpr std::string_view later[] = {"doctor", "revoke", "remove", "ca", "tasmota", "watch", "import", "init"};
 
 }  // namespace
 

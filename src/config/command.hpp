@@ -12,6 +12,7 @@ struct Command {
   std::string_view arguments;  ///< As the help writes them.
   std::size_t fewest_arguments = 0;
   std::size_t most_arguments = 0;
+  bool everyday = true;  ///< With a line of its own in the overview.
   std::string_view meaning;
   std::string_view page;  ///< Of the help; empty: the overview says all.
 };

@@ -68,11 +68,14 @@ void refuse_option_as_value(const po::option& parsed) {
   refuse(name + " needs a value, but " + value + " follows; if that is the value, write " + name + "=" + value);
 }
 
-/// The flags that change what a command does belong to one command each.
-void refuse_elsewhere(bool given, std::string_view flag, std::string_view command, const CommandLine& line) {
-  if (!given || line.command == command) return;
-  refuse("--" + std::string(flag) + " goes with the command '" + std::string(command) + "' only, not with '" +
-         line.command + "'; leave it out");
+/// The flags that change what a command does belong to a few commands each.
+void refuse_elsewhere(bool given, std::string_view flag, const std::vector<std::string>& commands,
+                      const CommandLine& line) {
+  if (!given || std::find(commands.begin(), commands.end(), line.command) != commands.end()) return;
+  std::vector<std::string> quoted;
+  for (const std::string& command : commands) quoted.push_back("'" + command + "'");
+  refuse("--" + std::string(flag) + " goes with the command" + (commands.size() == 1 ? " " : "s ") + join(quoted) +
+         " only, not with '" + line.command + "'; leave it out");
 }
 
 void take_words(CommandLine& line, const std::vector<std::string>& words) {
@@ -135,9 +138,9 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     line.command = "version";
     line.arguments.clear();
   } else {
-    refuse_elsewhere(line.once, "once", "run", line);
-    refuse_elsewhere(line.force, "force", "renew", line);
-    refuse_elsewhere(line.json, "json", "status", line);
+    refuse_elsewhere(line.once, "once", {"run"}, line);
+    refuse_elsewhere(line.force, "force", {"renew", "account"}, line);
+    refuse_elsewhere(line.json, "json", {"status", "account"}, line);
   }
   check_arguments(line);
   return line;

@@ -62,9 +62,9 @@ std::string option_of_variable(std::string_view variable) {
   return name;
 }
 
-/// `status` reads the state folder, and `renew` may ask a running agent: both do without a certificate of ours.
+/// The others read the state folder, or may ask a running agent: they do without a certificate of ours.
 bool needs_certificate(const CommandLine& command_line) {
-  return command_line.command != "status" && command_line.command != "renew";
+  return command_line.command == "run" || command_line.command == "check";
 }
 
 Layer environment_layer(const Environment& environment, Complaints& complaints) {
@@ -280,6 +280,7 @@ Configuration load_configuration(const CommandLine& command_line, const Environm
     CertificateSettings certificate = defaults;
     lay_over(from_environment, certificate, complaints);
     lay_over(from_command_line, certificate, complaints);
+    configuration.defaults = certificate;
     if (!certificate.identifiers.empty()) {
       certificates.add(std::move(certificate), "--domain");
     } else if (complaints.none() && needs_certificate(command_line)) {
@@ -287,6 +288,9 @@ Configuration load_configuration(const CommandLine& command_line, const Environm
                      printable(file.string()));
     }
   } else {
+    configuration.defaults = defaults;
+    lay_over(from_environment, configuration.defaults, complaints);
+    lay_over(from_command_line, configuration.defaults, complaints);
     for (const Section& section : sections) {
       CertificateSettings certificate = defaults;
       certificate.name = section.name;

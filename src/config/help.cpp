@@ -46,9 +46,14 @@ std::string overview() {
       "Obtains the TLS certificate of an MQTT broker, puts it in place, makes the\n"
       "broker reload it, and keeps it renewed.\n\n"
       "Usage: acme-agent [COMMAND] [OPTION...]\n";
+  std::string others;
   for (const Command& command : commands()) {
-    page += entry("  " + std::string(command.name) + " " + std::string(command.arguments), command.meaning, 20);
+    if (command.everyday)
+      page += entry("  " + std::string(command.name) + " " + std::string(command.arguments), command.meaning, 20);
+    else
+      others += (others.empty() ? "" : ", ") + std::string(command.name);
   }
+  page += entry("  and", others, 20);
   page += "\nOptions that most set-ups need (all of them: acme-agent help options):\n";
   for (const Option& option : options())
     if (option.overview) page += entry(head_of(option), option.meaning, 27);

@@ -239,8 +239,10 @@ constexpr std::array table = {
            .meaning = "configuration file; beside it conf.d/*.conf"},
     Option{
         .group = command_line, .name = "once", .overview = true, .meaning = "do what is due now and end, for a timer"},
-    Option{.group = command_line, .name = "force", .meaning = "with renew: even if a renewal was made just now"},
-    Option{.group = command_line, .name = "json", .meaning = "with status: for programs"},
+    Option{.group = command_line,
+           .name = "force",
+           .meaning = "with renew: even if a renewal was made just now; with account deactivate: without a question"},
+    Option{.group = command_line, .name = "json", .meaning = "with status and account show: for programs"},
     Option{.group = command_line, .name = "help", .short_name = 'h', .meaning = "help about the command"},
     Option{.group = command_line, .name = "version", .meaning = "the version of this program"},
 };

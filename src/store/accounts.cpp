@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string_view>
 
 #include <acme_agent/base/error.hpp>
@@ -11,6 +12,8 @@
 
 namespace acme_agent {
 namespace {
+
+constexpr const char* next_key_file = "key.pem.new";
 
 bool safe_in_file_name(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
@@ -44,7 +47,7 @@ std::optional<Account> Accounts::load(const std::string& directory_url) const {
   if (!key) return std::nullopt;
   // Without its URL an account is found by its key (RFC 8555 7.3.1).
   if (!document || document->key != key->thumbprint()) return Account{*key, "", ""};
-  return Account{*key, document->url, document->contact};
+  return Account{*key, document->url, document->contact, document->since};
 }
 
 std::string Accounts::stamp(const std::string& directory_url) const {
@@ -56,8 +59,44 @@ void Accounts::save(const std::string& directory_url, const Account& account) co
   make_folder(folder, 0700);
   const bool registered = !account.url.empty();
   write_file(folder / "key.pem", account.key.to_pem().reveal(), Ownership{}, registered ? Sync::content : Sync::none);
-  const AccountDocument document{directory_url, account.url, account.contact, account.key.thumbprint()};
+  const AccountDocument document{directory_url, account.url, account.contact, account.key.thumbprint(), account.since};
   write_file(folder / "account.json", to_json(document), Ownership{}, registered ? Sync::folder : Sync::none);
+}
+
+std::optional<PrivateKey> Accounts::next_key(const std::string& directory_url) const {
+  return read_key(folder_for(directory_url) / next_key_file);
+}
+
+void Accounts::save_next_key(const std::string& directory_url, const PrivateKey& key) const {
+  write_file(folder_for(directory_url) / next_key_file, key.to_pem().reveal(), Ownership{}, Sync::folder);
+}
+
+void Accounts::forget_next_key(const std::string& directory_url) const {
+  std::error_code left;
+  std::filesystem::remove(folder_for(directory_url) / next_key_file, left);
+}
+
+void Accounts::set_aside(const std::string& directory_url) const {
+  const std::filesystem::path folder = folder_for(directory_url);
+  std::error_code failed;
+  std::filesystem::rename(folder / "key.pem", folder / "key.pem.deactivated", failed);
+  if (failed && failed != std::errc::no_such_file_or_directory)
+    throw_errno("cannot set aside", folder / "key.pem", failed.value());
+  std::filesystem::remove(folder / "account.json", failed);
+  forget_next_key(directory_url);
+}
+
+std::vector<std::string> Accounts::servers() const {
+  std::vector<std::string> urls;
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_, failed)) {
+    const auto document = read_sound_document<AccountDocument>(entry.path() / "account.json");
+    if (document && !document->directory.empty()) urls.push_back(document->directory);
+  }
+  if (failed && failed != std::errc::no_such_file_or_directory)
+    throw_errno("cannot look for accounts in", folder_, failed.value());
+  std::sort(urls.begin(), urls.end());
+  return urls;
 }
 
 Spent Accounts::load_spent(const std::string& directory_url) const {

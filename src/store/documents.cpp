@@ -108,6 +108,7 @@ void read(const json& object, AccountDocument& document) {
   read(object, "url", document.url);
   read(object, "contact", document.contact);
   read(object, "key", document.key);
+  read(object, "since", document.since);
 }
 
 void read(const json& object, OrderDocument& document) {
@@ -265,7 +266,8 @@ std::string to_json(const AccountDocument& document) {
                {"directory", document.directory},
                {"url", document.url},
                {"contact", document.contact},
-               {"key", document.key}});
+               {"key", document.key},
+               {"since", date(document.since)}});
 }
 
 std::string to_json(const OrderDocument& document) {

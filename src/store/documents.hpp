@@ -23,6 +23,7 @@ struct AccountDocument {
   std::string url;
   std::string contact;
   std::string key;
+  std::optional<TimePoint> since{};
 };
 
 /// order.json; `key` as above.

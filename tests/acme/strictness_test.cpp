@@ -68,6 +68,26 @@ class Bench {
             mine.key};
   }
 
+  Message message_of(const Client& client, const std::string& url, const std::string& payload) {
+    return {url,
+            {{"alg", client.key.jws_algorithm()}, {"nonce", fresh_nonce()}, {"url", url}, {"kid", client.account}},
+            payload,
+            client.key};
+  }
+
+  Message key_change_message(const Client& client, const PrivateKey& fresh,
+                             const std::function<void(json& header, json& change)>& spoil) {
+    json header = {{"alg", fresh.jws_algorithm()}, {"jwk", json::parse(fresh.jwk())}, {"url", directory.key_change}};
+    json change = {{"account", client.account}, {"oldKey", json::parse(client.key.jwk())}};
+    spoil(header, change);
+    const std::string first = base64url_encode(header.dump());
+    const std::string second = base64url_encode(change.dump());
+    const json inner = {{"protected", first},
+                        {"payload", second},
+                        {"signature", base64url_encode(fresh.sign_jws(first + "." + second))}};
+    return message_of(client, directory.key_change, inner.dump());
+  }
+
   Message account_message(const PrivateKey& key, const json& payload) {
     const std::string& url = directory.new_account;
     return {url,
@@ -145,6 +165,14 @@ auto spoiled(std::function<void(Message&, Bench&)> spoil) {
 auto as_get(std::function<std::string(Bench&)> url, std::string payload = "") {
   return [url = std::move(url), payload = std::move(payload)](Bench& bench) {
     return bench.send(bench.message(url(bench), payload));
+  };
+}
+
+/// A key change of our account that `spoil` has been at.
+auto changed_key(std::function<void(json& header, json& change, Bench&)> spoil) {
+  return [spoil = std::move(spoil)](Bench& bench) {
+    const auto spoil_here = [&](json& header, json& change) { spoil(header, change, bench); };
+    return bench.send(bench.key_change_message(bench.mine, PrivateKey::generate(KeyType::ec256), spoil_here));
   };
 }
 
@@ -320,6 +348,49 @@ const std::vector<Case> cases = {
      "400 badPublicKey"},
     {"a binding of another account's key", "400 badPublicKey",
      bound([](json&, std::string&, std::string& payload) { payload = PrivateKey::generate(KeyType::ec256).jwk(); })},
+
+    // An account that exists (RFC 8555 7.3.2, 7.3.5, 7.3.6)
+    {"our account", "200", as_get([](Bench& bench) { return bench.mine.account; })},
+    {"the account of another", "403 unauthorized", as_get([](Bench& bench) { return bench.theirs.account; }), "200"},
+    {"another contact", "200",
+     as_get([](Bench& bench) { return bench.mine.account; }, R"({"contact":["mailto:a@mydyn.example"]})")},
+    {"another contact that is no mail address", "400 unsupportedContact",
+     as_get([](Bench& bench) { return bench.mine.account; }, R"({"contact":["tel:+123"]})")},
+    {"an account that is to be valid again", "400 malformed",
+     as_get([](Bench& bench) { return bench.mine.account; }, R"({"status":"valid"})")},
+    {"an account that is to be happy", "400 malformed",
+     as_get([](Bench& bench) { return bench.mine.account; }, R"({"status":"happy"})")},
+    {"a key change without its inner JWS", "400 malformed",
+     [](Bench& bench) { return bench.send(bench.message(bench.directory.key_change, "{}")); }},
+    {"a key change for another account", "400 malformed",
+     changed_key([](json&, json& change, Bench& bench) { change["account"] = bench.theirs.account; })},
+    {"a key change without the old key", "400 malformed",
+     changed_key([](json&, json& change, Bench&) { change.erase("oldKey"); })},
+    {"a key change from another key", "400 malformed",
+     changed_key([](json&, json& change, Bench& bench) { change["oldKey"] = json::parse(bench.theirs.key.jwk()); })},
+    {"a key change for another URL", "400 malformed",
+     changed_key([](json& header, json&, Bench& bench) { header["url"] = bench.directory.new_order; })},
+    {"a key change whose inner JWS has a kid", "400 malformed",
+     changed_key([](json& header, json&, Bench& bench) {
+       header.erase("jwk");
+       header["kid"] = bench.mine.account;
+     })},
+    {"a key change", "200",
+     [](Bench& bench) {
+       Client other(bench.transport, bench.clock, bench.directory.url);
+       return bench.send(bench.key_change_message(other, PrivateKey::generate(KeyType::ec256), [](json&, json&) {}));
+     }},
+    {"an account that ends", "200",
+     [](Bench& bench) {
+       Client other(bench.transport, bench.clock, bench.directory.url);
+       return bench.send(bench.message_of(other, other.account, R"({"status":"deactivated"})"));
+     }},
+    {"an account that has ended", "403 unauthorized",
+     [](Bench& bench) {
+       Client other(bench.transport, bench.clock, bench.directory.url);
+       bench.send(bench.message_of(other, other.account, R"({"status":"deactivated"})"));
+       return bench.send(bench.message_of(other, other.account, ""));
+     }},
 
     // Orders (RFC 8555 7.4)
     {"an order without names", "400 malformed",

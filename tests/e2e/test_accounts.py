@@ -1,8 +1,12 @@
 """The account at a server: bound to a customer of the CA, shown, changed, given another key, ended."""
 
 import base64
+import json
 
+from support import faulty_proxy
 from support.case import Case
+from support.faulty_proxy import FaultyProxy
+from support.tls_files import server_files
 
 KEY = bytes(range(192, 256))  # as long as the longest hash
 
@@ -62,3 +66,114 @@ class ExternalAccount(Case):
         code, output = self.me.once()
         self.assertEqual(code, 0, output)
         self.assert_one_sentence(output, "eab.key holds a secret", "chmod 0600")
+
+
+class Account(Case):
+    """The command `account`, against the newest Pebble."""
+
+    def setUp(self):
+        super().setUp()
+        self.ca = self.pebble(version="newest")
+        self.me = self.agent(self.ca, email="me@mydyn.example")
+        code, output = self.me.once()
+        self.assertEqual(code, 0, output)
+        self.folder_of_account = next((self.me.state / "accounts").iterdir())
+
+    def account(self, *words, **more):
+        return self.me.run("account", *words, **more)
+
+    def shown(self):
+        code, output = self.account("show", "--json")
+        self.assertEqual(code, 0, output)
+        return json.loads(output)["accounts"][0]
+
+    def test_it_is_shown_with_all_that_is_known_also_beside_a_running_agent(self):
+        daemon = self.me.start()
+        shown = self.shown()
+        self.assertEqual((shown["server"], shown["status"], shown["contact"]), (self.ca.url, "valid", ["mailto:me@mydyn.example"]))
+        self.assertRegex(shown["since"], r"^20\d\d-")
+        code, output = self.account("show")
+        self.assertEqual(code, 0, output)
+        for part in ("valid", shown["url"], "mailto:me@mydyn.example", shown["thumbprint"]):
+            self.assertIn(part, output)
+        code, output = self.account("update", email="you@mydyn.example")
+        self.assertEqual(code, 1, output)
+        self.assert_one_sentence(output, "another acme-agent", f"pid {daemon.pid}", "stop it first")
+
+    def test_it_is_found_without_any_configuration_by_the_state_folder_alone(self):
+        code, output = self.account("show", domain=None, server=None)
+        self.assertEqual(code, 0, output)
+        self.assertIn(self.ca.url, output)
+
+    def test_the_server_hears_of_another_contact(self):
+        code, output = self.account("update", email="you@mydyn.example")
+        self.assertEqual(code, 0, output)
+        self.assertEqual(self.shown()["contact"], ["mailto:you@mydyn.example"])
+        code, output = self.account("update", email=None)
+        self.assertEqual(code, 2, output)
+        self.assert_one_sentence(output, "give --email ADDRESS")
+
+    def test_it_gets_another_key_and_the_next_order_is_signed_with_that(self):
+        before = self.shown()
+        code, output = self.account("rollover")
+        self.assertEqual(code, 0, output)
+        after = self.shown()
+        self.assertEqual(after["url"], before["url"])
+        self.assertNotEqual(after["thumbprint"], before["thumbprint"])
+        code, output = self.me.renew("--force")
+        self.assertEqual(code, 0, output)
+        self.assertEqual(self.ca.count("POST /sign-me-up"), 1, "the account was made again")
+
+    def through_a_proxy(self):
+        proxy = FaultyProxy(server_files(self.run_folder), self.ca.port)
+        self.addCleanup(proxy.close)
+        self.me.options["server"] = proxy.url
+        code, output = self.me.once()
+        self.assertEqual(code, 0, output)
+        return proxy
+
+    def test_a_rollover_whose_answer_is_lost_is_settled_at_once(self):
+        proxy = self.through_a_proxy()
+        before = self.shown()
+        proxy.mend(faulty_proxy.answer_dropped, "keyChange")
+        code, output = self.account("rollover")
+        self.assertEqual(code, 0, output)
+        after = self.shown()
+        self.assertEqual(after["url"], before["url"])
+        self.assertNotEqual(after["thumbprint"], before["thumbprint"])
+
+    def test_a_rollover_after_which_the_line_is_down_is_settled_by_the_next_renewal(self):
+        proxy = self.through_a_proxy()
+        before = self.shown()
+        proxy.mend(faulty_proxy.answer_dropped_and_the_line_down, "keyChange")
+        code, output = self.account("rollover")
+        self.assertEqual(code, 1, output)
+        self.assert_one_sentence(output, "whether the account has another key is not known yet")
+        proxy.mend()
+        code, output = self.me.renew("--force")
+        self.assertEqual(code, 0, output)
+        after = self.shown()
+        self.assertEqual(after["url"], before["url"])
+        self.assertNotEqual(after["thumbprint"], before["thumbprint"])
+        self.assertEqual([f for f in (self.me.state / "accounts").rglob("key.pem.new")], [])
+
+    def test_it_ends_only_after_a_question_and_the_next_order_makes_a_new_one(self):
+        code, output = self.account("deactivate")
+        self.assertEqual(code, 2, output)
+        self.assert_one_sentence(output, "no terminal", "--force")
+        self.assertEqual(self.shown()["status"], "valid")
+        url = self.shown()["url"]
+        code, output = self.account("deactivate", "--force")
+        self.assertEqual(code, 0, output)
+        self.assertTrue((self.folder_of_account / "key.pem.deactivated").exists())
+        code, output = self.account("show")
+        self.assertEqual(code, 1, output)
+        self.assert_one_sentence(output, "there is no account yet")
+        code, output = self.me.renew("--force")
+        self.assertEqual(code, 0, output)
+        self.assertNotEqual(self.shown()["url"], url)
+
+    def test_a_word_that_is_none_is_refused_with_the_nearest(self):
+        code, output = self.account("roll-over")
+        self.assertEqual(code, 2, output)
+        self.assert_one_sentence(output, "'account roll-over' is not one of", "did you mean 'rollover'?")

@@ -15,6 +15,9 @@ void one_input(std::string_view input) {
   }
 
   expect(directory->caa_identities.size() <= 10, "what a server is called are a few names");
+  for (const std::string& url : {directory->revoke_cert, directory->key_change, directory->renewal_info})
+    expect(url.empty() || is_usable_url(url), "only https URLs are used", url);
+
   const nlohmann::json written = {{"newNonce", directory->new_nonce},
                                   {"newAccount", directory->new_account},
                                   {"newOrder", directory->new_order},

@@ -74,6 +74,11 @@ void one_input(std::string_view input) {
   if (const auto authorization = attempt([&] { return read_authorization(body, url); })) {
     check_authorization(*authorization);
   }
+  if (const auto account = attempt([&] { return read_account(body, url); })) {
+    expect(account->contact.size() <= 100, "lists are bounded");
+    for (const std::string& contact : account->contact) expect_sentence(contact, 600);
+    if (account->created) expect_date(*account->created);
+  }
 }
 
 }  // namespace acme_agent::fuzz

@@ -198,3 +198,43 @@ TEST_CASE("saving an account on a full disk leaves the old one") {
   CHECK(loaded->key.thumbprint() == saved.key.thumbprint());
   CHECK(names_in(t.folder()) == std::set<std::string>{"account.json", "key.pem"});
 }
+
+TEST_CASE("the next key of an account lies beside the one in use, for nobody else, until it is forgotten") {
+  AccountsOnDisk t;
+  const Account saved = t.save(account_url);
+  CHECK_FALSE(t.accounts.next_key(letsencrypt));
+  const PrivateKey next = PrivateKey::generate(KeyType::ec256);
+  t.accounts.save_next_key(letsencrypt, next);
+  CHECK(mode_of(t.folder() / "key.pem.new") == 0600);
+  CHECK(t.accounts.next_key(letsencrypt)->thumbprint() == next.thumbprint());
+  CHECK(t.accounts.load(letsencrypt)->key.thumbprint() == saved.key.thumbprint());
+  t.accounts.forget_next_key(letsencrypt);
+  t.accounts.forget_next_key(letsencrypt);
+  CHECK_FALSE(t.accounts.next_key(letsencrypt));
+}
+
+TEST_CASE("a next key that was cut short by a full disk or a crash is none") {
+  AccountsOnDisk t;
+  t.save(account_url);
+  put(t.folder() / "key.pem.new", "-----BEGIN PRIVATE KEY-----\nMIG");
+  CHECK_FALSE(t.accounts.next_key(letsencrypt));
+}
+
+TEST_CASE("an account that is set aside is none, and its key is kept") {
+  AccountsOnDisk t;
+  const Account saved = t.save(account_url);
+  t.accounts.set_aside(letsencrypt);
+  t.accounts.set_aside(letsencrypt);
+  CHECK_FALSE(t.accounts.load(letsencrypt));
+  CHECK(content_of(t.folder() / "key.pem.deactivated") == saved.key.to_pem().reveal());
+}
+
+TEST_CASE("the accounts that are here can be told, and since when") {
+  AccountsOnDisk t;
+  CHECK(t.accounts.servers().empty());
+  const TimePoint since = std::chrono::sys_days{std::chrono::year{2026} / 11 / 22};
+  for (const std::string url : {"https://b.example/dir", "https://a.example/dir"})
+    t.accounts.save(url, {PrivateKey::generate(KeyType::ec256), "https://x/1", "", since});
+  CHECK(t.accounts.servers() == std::vector<std::string>{"https://a.example/dir", "https://b.example/dir"});
+  CHECK(t.accounts.load("https://a.example/dir")->since == since);
+}

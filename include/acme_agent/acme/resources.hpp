@@ -57,12 +57,21 @@ struct Directory {
   std::string new_nonce;
   std::string new_account;
   std::string new_order;
+  std::string revoke_cert;       ///< Empty if the server does not say where.
+  std::string key_change;        ///< Empty if the server does not say where.
   std::string renewal_info;      ///< RFC 9773 4; empty if the server gives no such advice.
   std::string terms_of_service;  ///< For people: any kind of URL; empty if none.
   bool external_account_required = false;
   std::vector<std::string> profiles;          ///< Names of those that it issues by.
   std::vector<std::string> caa_identities{};  ///< What the server calls itself in CAA records; at most ten.
   std::optional<TimePoint> date;              ///< What the server's clock said when it answered.
+};
+
+/// RFC 8555 7.1.2
+struct AccountInfo {
+  Status status = Status::valid;
+  std::vector<std::string> contact;  ///< URLs, for people.
+  std::optional<TimePoint> created;  ///< Where the server says so.
 };
 
 /// RFC 9773 4.2

@@ -53,6 +53,20 @@ class Session {
   /// none (RFC 8555 7.3.1).
   std::optional<std::string> find_account(const std::stop_token& stop);
 
+  /// What the server knows of our account; its URL must be known.
+  AccountInfo account(const std::stop_token& stop);
+  /// RFC 8555 7.3.2
+  AccountInfo set_contact(const std::string& contact, const std::stop_token& stop);
+  /// Gives the account another key (RFC 8555 7.3.5), which signs from now on. After an Error that is no ProblemError
+  /// nobody knows which of the two is the account's.
+  void change_key(const PrivateKey& fresh, const std::stop_token& stop);
+  /// Ends the account for good (RFC 8555 7.3.6).
+  void deactivate(const std::stop_token& stop);
+
+  /// Revokes a certificate (RFC 8555 7.6), for a reason of RFC 5280 5.3.1 if there is one; signed by the account if its
+  /// URL is known, else by our key, which must be the certificate's. One that is revoked already is no error.
+  void revoke(const Certificate& certificate, std::optional<int> reason, const std::stop_token& stop);
+
   /// `replaces` only for a server whose directory has a `renewal_info`, `profile` only if its directory has it. Throws
   /// Error if the order that comes back is for other names (retry) or of another profile (ask_operator).
   Order new_order(const OrderTerms& terms, const std::stop_token& stop);
@@ -84,7 +98,7 @@ class Session {
   Transport& transport_;
   const Clock& clock_;
   const std::string directory_url_;
-  const PrivateKey account_key_;
+  PrivateKey account_key_;
   std::string account_url_;
   std::optional<Directory> directory_;
   std::string nonce_;  ///< Unused so far; empty if there is none.

@@ -69,6 +69,7 @@ struct CertificateSettings {
 /// Everything that command line, environment and configuration file say, checked; immutable from then on.
 struct Configuration {
   std::vector<CertificateSettings> certificates;  ///< Names differ; so do their folders.
+  CertificateSettings defaults;                   ///< What is said for every certificate, where there is none, too.
   std::filesystem::path state_dir;
   int workers = 4;
   LogLevel log_level = LogLevel::info;
@@ -77,7 +78,7 @@ struct Configuration {
 
 /// The command line, taken apart.
 struct CommandLine {
-  std::string command = "run";         ///< "run", "status", "renew", "check", "help", "version".
+  std::string command = "run";         ///< "run", "status", "renew", "check", "account", "help", "version".
   std::vector<std::string> arguments;  ///< NAME... of status and renew, COMMAND of help.
   std::optional<std::filesystem::path> config;
   bool once = false;

@@ -21,6 +21,7 @@ struct Account {
   PrivateKey key;
   std::string url;
   std::string contact;
+  std::optional<TimePoint> since{};  ///< When we first knew it.
 };
 
 /// What has been taken of a server's rate limits, as buckets of tokens: the moment when each will be full again. A
@@ -41,6 +42,19 @@ class Accounts {
   /// Writes key and account; what was there is replaced file by file, each by one rename, the key first. With the URL
   /// of the account, they survive a power cut.
   void save(const std::string& directory_url, const Account& account) const;
+
+  /// The key that an account is to have next, on disk before the server hears of it (RFC 8555 7.3.5); nothing if none
+  /// is under way, or what is there is no key.
+  std::optional<PrivateKey> next_key(const std::string& directory_url) const;
+  /// It survives a power cut.
+  void save_next_key(const std::string& directory_url, const PrivateKey& key) const;
+  void forget_next_key(const std::string& directory_url) const;
+
+  /// Keeps the key of an account that is no more as key.pem.deactivated, so that the next one is made afresh.
+  void set_aside(const std::string& directory_url) const;
+
+  /// The directory URLs of the accounts that are here, sorted. Throws Error if the folder may not be read.
+  std::vector<std::string> servers() const;
 
   /// What this account has taken of the limits of its server; damaged, it is nothing.
   Spent load_spent(const std::string& directory_url) const;
