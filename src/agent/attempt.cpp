@@ -50,6 +50,7 @@ void Renewer::Attempt::load() {
       record.deploy = {};
     }
   }
+  load_revocation();
   load_pending();
   if (record.inputs == inputs_of(managed)) return;
   record.inputs = inputs_of(managed);
@@ -75,6 +76,19 @@ void Renewer::Attempt::load_held() {
   if (!held) record.held.reset();  // the files were taken away meanwhile
 }
 
+/// What somebody has revoked, or knows to be compromised, is due at once.
+void Renewer::Attempt::load_revocation() {
+  try {
+    revocation = state.revocation();
+  } catch (const Error& error) {  // better a key that may be known than a certificate that ends
+    warn(error.message());
+  }
+  if (revocation && !revocation->compromised_keys.empty()) load_held();
+  if (!record.held) return;
+  const bool named = revocation && revocation->confirmed && revocation->fingerprint == record.held->fingerprint;
+  record.held->revoked = named || (held && is_compromised(held->pair.key));
+}
+
 /// The key that is chosen and the orders under way, if they are still what is wanted.
 void Renewer::Attempt::load_pending() {
   pending = state.pending();
@@ -90,7 +104,7 @@ void Renewer::Attempt::load_pending() {
 }
 
 bool Renewer::Attempt::is_wanted(const PrivateKey& key) const {
-  return key.type() == managed.key_type &&
+  return key.type() == managed.key_type && !is_compromised(key) &&
          (managed.key_thumbprint.empty() || key.thumbprint() == managed.key_thumbprint);
 }
 

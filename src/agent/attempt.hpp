@@ -29,6 +29,7 @@ struct Renewer::Attempt {
   Record stored{};             ///< As it is on disk.
   std::optional<Held> held{};  ///< Read when it is needed; record.held tells whether there is one.
   std::optional<Pending> pending{};
+  std::optional<Revocation> revocation{};
   std::optional<Directory> directory{};  ///< Of the server that was asked last, with the connection to it.
   const AcmeServer* connected_to = nullptr;
   std::unique_ptr<Transport> transport{};
@@ -67,6 +68,10 @@ struct Renewer::Attempt {
   void take_facts();
   void forget_failures();
   void load_pending();
+  void load_revocation();
+  bool is_compromised(const PrivateKey& key) const {
+    return revocation && revocation->compromised_keys.contains(key.thumbprint());
+  }
   bool usable() const { return record.held && record.held->validity.contains(now()); }
   std::optional<Validity> validity() const;
   bool clock_is_confirmed(const AcmeServer* but) const;

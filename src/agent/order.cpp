@@ -259,6 +259,10 @@ PrivateKey Renewer::Attempt::operators_key() const {
   const std::optional<Secret> pem = read_file(managed.key_file);
   if (!pem) throw Error(Remedy::ask_operator, "the key file " + printable(managed.key_file) + " is gone: put it back");
   PrivateKey key = PrivateKey::from_pem(*pem);
+  if (is_compromised(key))
+    throw Error(Remedy::ask_operator, "the key in " + printable(managed.key_file) +
+                                          " was revoked as compromised: put another one there and reload acme-agent "
+                                          "(SIGHUP)");
   if (!is_wanted(key))
     throw Error(Remedy::ask_operator, "the key in " + printable(managed.key_file) +
                                           " is another one than when the configuration was read: reload acme-agent "

@@ -56,6 +56,7 @@ bool is_recalled(const Record& record, TimePoint now) {
 Due wanted(const Managed& managed, const Record& record, TimePoint now) {
   const bool of_a_wrong_clock = record.held && record.held->validity.not_before > now + back_dated;
   if (!record.held || of_a_wrong_clock) return {now, Reason::missing};
+  if (record.held->revoked) return {now, Reason::revoked};
   if (!as_wanted(managed, *record.held)) return {now, Reason::changed};
   const Validity& validity = record.held->validity;
   const bool advised = record.advice.window && record.advice.id == record.held->renewal_info_id;
@@ -82,7 +83,8 @@ bool may_replace(const AcmeServer& server, const Record& record, TimePoint now) 
 }
 
 const AcmeServer& choose_server(const Managed& managed, const Record& record, TimePoint now) {
-  const bool urgent = is_urgent(record.held ? std::optional(record.held->validity) : std::nullopt, now);
+  const bool of_use = record.held && !record.held->revoked;
+  const bool urgent = is_urgent(of_use ? std::optional(record.held->validity) : std::nullopt, now);
   const auto exhausted = [&](const AcmeServer& server) {
     const Standing standing = standing_with(server, record);
     return standing.step >= (urgent ? 1 : repeated_failures) || (urgent && free_at(standing, now) > now + long_wait);

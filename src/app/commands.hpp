@@ -1,6 +1,8 @@
 #pragma once
 
+#include <acme_agent/base/error.hpp>
 #include <acme_agent/config/configuration.hpp>
+#include <acme_agent/store/state.hpp>
 
 namespace acme_agent {
 
@@ -15,6 +17,17 @@ int run(const CommandLine& command_line, const Environment& environment);
 int renew(const CommandLine& command_line, const Environment& environment);
 int status(const CommandLine& command_line, const Environment& environment);
 int check(const CommandLine& command_line, const Environment& environment);
+int revoke(const CommandLine& command_line, const Environment& environment);
+int remove(const CommandLine& command_line, const Environment& environment);
 int account(const CommandLine& command_line, const Environment& environment);
+
+/// Thrown by renew(): neither a running agent nor the configuration looks after it.
+class NothingToRenew : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Throws Error (ask_operator) if the state folder has nothing of a certificate of that name.
+void require_known(const std::string& name, const StateFolder& state);
 
 }  // namespace acme_agent

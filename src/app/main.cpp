@@ -35,6 +35,8 @@ int dispatch(const std::vector<std::string>& arguments, const Environment& envir
   if (command_line.command == "status") return status(command_line, environment);
   if (command_line.command == "renew") return renew(command_line, environment);
   if (command_line.command == "check") return check(command_line, environment);
+  if (command_line.command == "revoke") return revoke(command_line, environment);
+  if (command_line.command == "remove") return remove(command_line, environment);
   if (command_line.command == "account") return account(command_line, environment);
   return run(command_line, environment);
 }

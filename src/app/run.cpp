@@ -64,9 +64,21 @@ bool needs_restart(const Configuration& running, const Configuration& fresh) {
          running.log_level != fresh.log_level || running.log_format != fresh.log_format;
 }
 
-/// What `acme-agent renew` hears from the running agent.
-std::string answer_renew(Agent& agent, const std::string& request, const std::stop_token& stop) {
+/// Whether the agent looks after this certificate, for `acme-agent remove`: a wish for nothing is refused if it does
+/// not.
+std::string answer_manages(Agent& agent, const std::string& name) {
+  try {
+    return nlohmann::json{{"manages", agent.renew(name, {}).get().has_value()}}.dump();
+  } catch (const std::future_error&) {  // the agent ends
+    return "{}";
+  }
+}
+
+/// What other commands hear from the running agent.
+std::string answer_control(Agent& agent, const std::string& request, const std::stop_token& stop) {
   const nlohmann::json asked = nlohmann::json::parse(request, nullptr, false);
+  if (asked.is_object() && asked.contains("manages") && asked["manages"].is_string())
+    return answer_manages(agent, asked["manages"]);
   if (!asked.is_object() || !asked.contains("renew") || !asked["renew"].is_string())
     return R"({"exit":1,"message":"the running agent does not know this request; is it of another version?"})";
   const std::string name = asked["renew"];
@@ -78,7 +90,7 @@ std::string answer_renew(Agent& agent, const std::string& request, const std::st
   };
   try {
     const std::optional<Outcome> outcome = future.get();
-    if (!outcome) return answer(exit_usage, "the running agent looks after no certificate named '" + name + "'");
+    if (!outcome) return R"({"unknown":true})";
     if (!outcome->problem.empty()) return answer(outcome->exit_code(), outcome->problem);
     return answer(outcome->exit_code(),
                   std::string(outcome->issued ? "renewed" : "not due yet; --force renews all the same") +
@@ -109,7 +121,7 @@ int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& c
   Agent agent(wiring.renewer(), wiring.clock(), wiring.log(), configuration.workers);
   std::stop_source stop;
   const ControlServer control(wiring.state().control_socket(), [&](const std::string& request, const auto& asked_stop) {
-    return answer_renew(agent, request, asked_stop);
+    return answer_control(agent, request, asked_stop);
   });
   const SignalThread signals([&](int number) {
     if (ends(number)) {
@@ -182,6 +194,9 @@ int renew(const CommandLine& command_line, const Environment& environment) {
   if (const auto reply = ask_control(state.control_socket(), request.dump())) {
     const nlohmann::json answer = nlohmann::json::parse(*reply, nullptr, false);
     if (!answer.is_object()) throw Error(Remedy::retry, "the running agent ended before it answered; see its log");
+    if (answer.value("unknown", false))
+      throw NothingToRenew(Remedy::ask_operator,
+                           "the running agent looks after no certificate named '" + printable(name, 80) + "'");
     const int exit_code = answer.value("exit", exit_failed);
     (exit_code == exit_ok ? std::cout : std::cerr) << name << ": " << answer.value("message", "") << "\n";
     return exit_code;
@@ -191,10 +206,10 @@ int renew(const CommandLine& command_line, const Environment& environment) {
   for (const CertificateSettings& settings : configuration.certificates) known.push_back(settings.name);
   std::erase_if(configuration.certificates, [&](const CertificateSettings& other) { return other.name != name; });
   if (configuration.certificates.empty())
-    throw Error(Remedy::ask_operator, "no agent runs on " + state.path().string() +
-                                          ", and the configuration has no certificate named '" + name + "'" +
-                                          (known.empty() ? "" : " (it has " + join(known) + ")") +
-                                          ": start the agent, or give the options that it is started with");
+    throw NothingToRenew(Remedy::ask_operator, "no agent runs on " + state.path().string() +
+                                                   ", and the configuration has no certificate named '" + name + "'" +
+                                                   (known.empty() ? "" : " (it has " + join(known) + ")") +
+                                                   ": start the agent, or give the options that it is started with");
   check_machine(configuration);
   block_signals();
   Wiring wiring(configuration);

@@ -255,17 +255,6 @@ void print(const Report& report, TimePoint now) {
   if (advice != nullptr && !advice->explanation_url.empty()) line("", "explained at " + advice->explanation_url);
 }
 
-/// The names in the state folder: an agent that was started with --domain has certificates that no file mentions.
-std::vector<std::string> names_in(const StateFolder& state) {
-  std::vector<std::string> names;
-  std::error_code none_yet;
-  for (const auto& entry : std::filesystem::directory_iterator(state.path() / "certificates", none_yet))
-    if (entry.is_directory()) names.push_back(entry.path().filename());
-  if (none_yet == std::errc::permission_denied)
-    throw Error(Remedy::ask_operator, "may not read " + state.path().string() + ": run as the agent's user or as root");
-  return names;
-}
-
 }  // namespace
 
 int status(const CommandLine& command_line, const Environment& environment) {
@@ -275,7 +264,7 @@ int status(const CommandLine& command_line, const Environment& environment) {
 
   std::map<std::string, const CertificateSettings*> wanted;
   if (configuration.certificates.empty() || !command_line.arguments.empty())
-    for (const std::string& name : names_in(state)) wanted[name] = nullptr;
+    for (const std::string& name : state.names()) wanted[name] = nullptr;  // an agent with --domain needs no file
   for (const CertificateSettings& settings : configuration.certificates) wanted[settings.name] = &settings;
   for (const std::string& name : command_line.arguments)
     if (!wanted.contains(name))

@@ -86,6 +86,48 @@ Command line beats environment, environment beats file, file beats default.
 
 Next: acme-agent --once
 )"},
+    Command{.name = "revoke",
+            .arguments = "NAME",
+            .fewest_arguments = 1,
+            .most_arguments = 1,
+            .everyday = false,
+            .meaning = "revoke a certificate, and replace it",
+            .page = R"(Usage: acme-agent revoke NAME [--reason WORD] [OPTION...]
+
+Asks the server of the certificate NAME to revoke it, and has it replaced at
+once by the agent that runs, else here. The broker keeps what it has until
+then. Words for --reason:
+  key-compromise          somebody else may have the private key: the next
+                          certificate gets another one, whatever --reuse-key
+                          says, and this one is never used again
+  superseded              it was replaced
+  cessation-of-operation  the name is not ours any more
+  unspecified             the default
+
+To end with a certificate for good: take it out of the configuration, revoke
+it, then 'acme-agent remove NAME'.
+Exit code: as 'acme-agent help run'; 1 too if the server did not revoke it.
+
+Next: acme-agent status NAME
+)"},
+    Command{.name = "remove",
+            .arguments = "NAME",
+            .fewest_arguments = 1,
+            .most_arguments = 1,
+            .everyday = false,
+            .meaning = "forget a certificate",
+            .page = R"(Usage: acme-agent remove NAME [--files] [OPTION...]
+
+Forgets the certificate NAME, with what the state folder has of it and its
+private key there. It must be out of the configuration first, and out of that
+of the agent that runs. The broker's files stay as they are; --files removes
+them, too, but nothing that somebody else has put into the folder.
+
+A certificate that is forgotten stays valid: 'acme-agent revoke NAME' before,
+if it must not.
+
+Next: acme-agent status
+)"},
     Command{.name = "account",
             .arguments = "show|update|rollover|deactivate",
             .fewest_arguments = 1,
@@ -119,7 +161,7 @@ Next: acme-agent account show
         .name = "version", .arguments = "", .everyday = false, .meaning = "the version of this program", .page = ""},
 };
 
-constexpr std::string_view later[] = {"doctor", "revoke", "remove", "ca", "tasmota", "watch", "import", "init"};
+constexpr std::string_view later[] = {"doctor", "ca", "tasmota", "watch", "import", "init"};
 
 }  // namespace
 

@@ -121,6 +121,10 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
       line.force = true;
     } else if (name == "json") {
       line.json = true;
+    } else if (name == "files") {
+      line.files = true;
+    } else if (name == "reason") {
+      line.reason = value;
     } else if (name == "help") {
       help = true;
     } else if (name == "version") {
@@ -140,6 +144,8 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   } else {
     refuse_elsewhere(line.once, "once", {"run"}, line);
     refuse_elsewhere(line.force, "force", {"renew", "account"}, line);
+    refuse_elsewhere(line.files, "files", {"remove"}, line);
+    refuse_elsewhere(!line.reason.empty(), "reason", {"revoke"}, line);
     refuse_elsewhere(line.json, "json", {"status", "account"}, line);
   }
   check_arguments(line);

@@ -163,6 +163,7 @@ class Certificates {
     choose_challenge(certificate, place);
     if (certificate.dns_tsig_file && !certificate.dns_update)
       complaints_.add(place + ": dns-tsig-file is of no use without dns-update");
+    certificate.place = place;
     const auto [namesake, new_name] = names_.emplace(certificate.name, place);
     const std::string folder = folder_of(certificate, configuration_.state_dir);
     const auto [neighbour, new_folder] = folders_.emplace(folder, place);

@@ -242,14 +242,18 @@ constexpr std::array table = {
     Option{.group = command_line,
            .name = "force",
            .meaning = "with renew: even if a renewal was made just now; with account deactivate: without a question"},
+    Option{.group = command_line,
+           .name = "reason",
+           .argument = "WORD",
+           .meaning = "with revoke: key-compromise, superseded, cessation-of-operation or unspecified"},
+    Option{.group = command_line, .name = "files", .meaning = "with remove: the broker's files as well"},
     Option{.group = command_line, .name = "json", .meaning = "with status and account show: for programs"},
     Option{.group = command_line, .name = "help", .short_name = 'h', .meaning = "help about the command"},
     Option{.group = command_line, .name = "version", .meaning = "the version of this program"},
 };
 
-constexpr std::string_view later[] = {"deploy",         "device-trust", "for",    "broker", "status-listen", "mqtt",
-                                      "alert",          "as",           "reason", "files",  "format",        "dry-run",
-                                      "max-chain-bytes"};
+constexpr std::string_view later[] = {"deploy", "device-trust", "for",    "broker",  "status-listen",  "mqtt",
+                                      "alert",  "as",           "format", "dry-run", "max-chain-bytes"};
 
 }  // namespace
 

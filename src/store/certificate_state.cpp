@@ -60,6 +60,21 @@ void CertificateState::clear_pending() const noexcept {
   }
 }
 
+std::optional<Revocation> CertificateState::revocation() const {
+  const std::filesystem::path path = folder_ / "revoked.json";
+  try {
+    return read_document<Revocation>(path);
+  } catch (const Damaged& damage) {
+    throw Error(Remedy::ask_operator,
+                printable(path.native()) + " is damaged (" + damage.why +
+                    "), and might have told that a key is compromised: remove it, and revoke again if need be");
+  }
+}
+
+void CertificateState::save_revocation(const Revocation& revocation) const {
+  write_file(folder_ / "revoked.json", to_json(revocation), Ownership{}, Sync::folder);
+}
+
 CertificateState::Loaded CertificateState::load_record() const {
   const std::filesystem::path path = folder_ / "record.json";
   try {
@@ -91,7 +106,7 @@ void CertificateState::save_record(const Record& record) const {
 }
 
 void CertificateState::refuse_newer() const {
-  for (const char* file : {"record.json", "held/issued.json", "pending/order.json"})
+  for (const char* file : {"record.json", "held/issued.json", "pending/order.json", "revoked.json"})
     acme_agent::refuse_newer(folder_ / file);
 }
 
@@ -109,6 +124,8 @@ std::string_view to_string(Reason reason) {
       return "retry";
     case Reason::forced:
       return "forced";
+    case Reason::revoked:
+      return "revoked";
   }
   return "";
 }

@@ -138,8 +138,8 @@ void read(const json& object, IssuedDocument& document) {
 void read(const json& object, const char* name, Reason& value) {
   std::string word;
   read(object, name, word);
-  for (const Reason known :
-       {Reason::ari, Reason::lifetime, Reason::missing, Reason::changed, Reason::retry, Reason::forced}) {
+  for (const Reason known : {Reason::ari, Reason::lifetime, Reason::missing, Reason::changed, Reason::retry,
+                             Reason::forced, Reason::revoked}) {
     if (word == to_string(known)) value = known;
   }
 }
@@ -150,6 +150,19 @@ const json* object_in(const json& object, const char* name) {
   if (field.is_null()) return nullptr;
   if (!field.is_object()) throw unexpected(name, "an object");
   return &field;
+}
+
+void read(const json& object, Revocation& revocation) {
+  read(object, "certificate", revocation.certificate);
+  read(object, "fingerprint", revocation.fingerprint);
+  read(object, "server", revocation.server);
+  read(object, "confirmed", revocation.confirmed);
+  const json& keys = member(object, "compromised_keys");
+  if (!keys.is_array()) throw unexpected("compromised_keys", "a list");
+  for (const json& key : keys) {
+    if (!key.is_string()) throw unexpected("compromised_keys", "a list of texts");
+    revocation.compromised_keys.insert(key.get<std::string>());
+  }
 }
 
 void read(const json& object, Spent& spent) {
@@ -173,6 +186,7 @@ void read(const json& object, HeldFacts& facts) {
   read(object, "not_after", not_after);
   read(object, "fingerprint", facts.fingerprint);
   read(object, "renewal_info_id", facts.renewal_info_id);
+  read(object, "revoked", facts.revoked);
   if (!not_before || !not_after) throw unexpected("held", "complete");
   facts.validity = {*not_before, *not_after};
 }
@@ -285,6 +299,15 @@ std::string to_json(const IssuedDocument& document) {
   return dump({{"version", our_version}, {"server", document.server}, {"order", document.order}});
 }
 
+std::string to_json(const Revocation& revocation) {
+  return dump({{"version", our_version},
+               {"certificate", revocation.certificate},
+               {"fingerprint", revocation.fingerprint},
+               {"server", revocation.server},
+               {"confirmed", revocation.confirmed},
+               {"compromised_keys", revocation.compromised_keys}});
+}
+
 std::string to_json(const Spent& spent) {
   json full_at = json::object();
   for (const auto& [bucket, time] : spent) full_at[bucket] = format_rfc3339(time);
@@ -309,7 +332,8 @@ std::string to_json(const Record& record) {
             {"not_before", format_rfc3339(record.held->validity.not_before)},
             {"not_after", format_rfc3339(record.held->validity.not_after)},
             {"fingerprint", record.held->fingerprint},
-            {"renewal_info_id", text_or_null(record.held->renewal_info_id)}};
+            {"renewal_info_id", text_or_null(record.held->renewal_info_id)},
+            {"revoked", record.held->revoked}};
   const RenewalAdvice& advice = record.advice;
   const json renewal_info = {{"id", text_or_null(advice.id)},
                              {"start", advice.window ? date(advice.window->start) : json()},
@@ -377,6 +401,7 @@ template std::optional<AccountDocument> read_document(const std::filesystem::pat
 template std::optional<OrderDocument> read_document(const std::filesystem::path&);
 template std::optional<IssuedDocument> read_document(const std::filesystem::path&);
 template std::optional<Spent> read_document<Spent>(const std::filesystem::path&);
+template std::optional<Revocation> read_document(const std::filesystem::path&);
 template std::optional<Record> read_document(const std::filesystem::path&);
 
 std::optional<PrivateKey> read_key(const std::filesystem::path& path) {

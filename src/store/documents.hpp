@@ -43,6 +43,7 @@ std::string to_json(const AccountDocument& document);
 std::string to_json(const OrderDocument& document);
 std::string to_json(const IssuedDocument& document);
 std::string to_json(const Record& record);
+std::string to_json(const Revocation& revocation);
 /// limits.json
 std::string to_json(const Spent& spent);
 

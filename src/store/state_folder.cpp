@@ -1,6 +1,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include <acme_agent/base/error.hpp>
@@ -38,6 +39,17 @@ void check_writable(const std::filesystem::path& folder) {
 }
 
 }  // namespace
+
+std::vector<std::string> StateFolder::names() const {
+  std::vector<std::string> names;
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "certificates", failed))
+    if (entry.is_directory()) names.push_back(entry.path().filename());
+  if (failed == std::errc::permission_denied)
+    throw Error(Remedy::ask_operator, "may not read " + folder_.string() + ": run as the agent's user or as root");
+  std::sort(names.begin(), names.end());
+  return names;
+}
 
 void StateFolder::create() const {
   try {

@@ -55,7 +55,7 @@ class Bench {
         theirs(transport, clock, directory_url),
         directory(mine.session.directory({})),
         pending(mine.session.new_order({{{Identifier::Type::dns, "pending.strict.example"}}}, {})),
-        ready(make_ready()) {}
+        ready(make_ready("ready.strict.example")) {}
 
   std::string fresh_nonce() {
     return transport.send({Request::Method::head, directory.new_nonce, {}, {}}, {}).header("replay-nonce").value();
@@ -86,6 +86,26 @@ class Bench {
                         {"payload", second},
                         {"signature", base64url_encode(fresh.sign_jws(first + "." + second))}};
     return message_of(client, directory.key_change, inner.dump());
+  }
+
+  Message by_key(const PrivateKey& key, const std::string& url, const std::string& payload) {
+    return {url,
+            {{"alg", key.jws_algorithm()}, {"nonce", fresh_nonce()}, {"url", url}, {"jwk", json::parse(key.jwk())}},
+            payload,
+            key};
+  }
+
+  /// A certificate of ours, made once.
+  const Certificate& issued() {
+    if (issued_) return *issued_;
+    const std::vector<Identifier> names = {{Identifier::Type::dns, "issued.strict.example"}};
+    Order order = make_ready(names.front().value);
+    order = mine.session.finalize(order, make_csr(certificate_key, names), {}).value;
+    for (int i = 0; i < 600 && order.status != Status::valid; ++i) {
+      clock.sleep_for(100ms, {});
+      order = mine.session.order(order.url, {}).value;
+    }
+    return issued_.emplace(mine.session.download(order, {}).leaf());
   }
 
   Message account_message(const PrivateKey& key, const json& payload) {
@@ -122,10 +142,13 @@ class Bench {
   const Directory directory;
   const Order pending;
   const Order ready;
+  const PrivateKey certificate_key = PrivateKey::generate(KeyType::ec256);
 
  private:
-  Order make_ready() {
-    const Order order = mine.session.new_order({{{Identifier::Type::dns, "ready.strict.example"}}}, {});
+  std::optional<Certificate> issued_;
+
+  Order make_ready(const std::string& name) {
+    const Order order = mine.session.new_order({{{Identifier::Type::dns, name}}}, {});
     // The server may know from an earlier run that the name is ours.
     if (order.status == Status::pending) mine.session.respond(challenge(order), {});
     for (int i = 0; i < 600; ++i) {
@@ -166,6 +189,10 @@ auto as_get(std::function<std::string(Bench&)> url, std::string payload = "") {
   return [url = std::move(url), payload = std::move(payload)](Bench& bench) {
     return bench.send(bench.message(url(bench), payload));
   };
+}
+
+std::string revocation_of(const Certificate& certificate, int reason = 0) {
+  return json{{"certificate", base64url_encode(certificate.der())}, {"reason", reason}}.dump();
 }
 
 /// A key change of our account that `spoil` has been at.
@@ -486,6 +513,48 @@ const std::vector<Case> cases = {
        const std::string csr = make_csr(bench.mine.key, {{Identifier::Type::dns, "ready.strict.example"}});
        return bench.send(bench.finalize_message(bench.ready, csr));
      }},
+    // Revocation (RFC 8555 7.6)
+    {"a revocation without a certificate", "400 malformed",
+     [](Bench& bench) { return bench.send(bench.message(bench.directory.revoke_cert, "{}")); }},
+    {"a revocation of what is no base64", "400 malformed",
+     [](Bench& bench) {
+       return bench.send(bench.message(bench.directory.revoke_cert, R"({"certificate":"+/=="})"));
+     }},
+    {"a revocation of a certificate of somebody else's CA", "400 malformed",
+     [](Bench& bench) {
+       const Certificate stranger =
+           make_placeholder(bench.theirs.key, {{Identifier::Type::dns, "a.example"}}, bench.clock.now(), 24h);
+       return bench.send(bench.message(bench.directory.revoke_cert, revocation_of(stranger)));
+     }},
+    {"a revocation for a reason that does not exist", "400 badRevocationReason",
+     [](Bench& bench) {
+       return bench.send(bench.message(bench.directory.revoke_cert, revocation_of(bench.issued(), 7)));
+     }},
+    {"a revocation by another account", "403 unauthorized",
+     [](Bench& bench) {
+       return bench.send(bench.message_of(bench.theirs, bench.directory.revoke_cert, revocation_of(bench.issued())));
+     }},
+    {"a revocation by a key that is not the certificate's", "403 unauthorized",
+     [](Bench& bench) {
+       return bench.send(bench.by_key(PrivateKey::generate(KeyType::ec256), bench.directory.revoke_cert,
+                                      revocation_of(bench.issued())));
+     }},
+    {"a revocation with kid and jwk", "400 malformed",
+     [](Bench& bench) {
+       Message message = bench.message(bench.directory.revoke_cert, revocation_of(bench.issued()));
+       message.header["jwk"] = json::parse(bench.mine.key.jwk());
+       return bench.send(message);
+     }},
+    {"a revocation by the certificate's key", "200",
+     [](Bench& bench) {
+       return bench.send(
+           bench.by_key(bench.certificate_key, bench.directory.revoke_cert, revocation_of(bench.issued(), 1)));
+     }},
+    {"a revocation of what is revoked", "400 alreadyRevoked",
+     [](Bench& bench) {
+       return bench.send(bench.message(bench.directory.revoke_cert, revocation_of(bench.issued())));
+     }},
+
     // Last, as Pebble 2.4 issues.
     {"a request whose signature is wrong", "400 badCSR",
      [](Bench& bench) {

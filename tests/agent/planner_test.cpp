@@ -322,3 +322,19 @@ TEST_CASE("an attempt that was cut off is made again at once, the next ones by t
   t.record.interrupted = 9;
   CHECK(t.due(now).when == now + 24h);
 }
+
+TEST_CASE("a revoked certificate is replaced at once, however long it would live") {
+  Planning t;
+  CHECK(t.due(start).when > start);
+  t.record.held->revoked = true;
+  CHECK(t.due(start).when == start);
+  CHECK(t.due(start).reason == Reason::revoked);
+}
+
+TEST_CASE("for a revoked certificate, one failure is enough to ask the next server") {
+  Planning t;
+  t.fail(first, 1, start + 1min);
+  CHECK(t.server(start) == first);
+  t.record.held->revoked = true;
+  CHECK(t.server(start) == second);
+}

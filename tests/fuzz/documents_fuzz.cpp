@@ -59,6 +59,7 @@ void one_input(std::string_view input) {
   check<OrderDocument>(file, input);
   check<IssuedDocument>(file, input);
   check<Record>(file, input);
+  check<Revocation>(file, input);
 }
 
 }  // namespace acme_agent::fuzz

@@ -276,3 +276,27 @@ TEST_CASE("a crash between the two files of an order never finalizes it with a k
   put(t.pending / "order.json", old_order);
   CHECK_FALSE(t.state.pending());
 }
+
+TEST_CASE("what was revoked, and which keys are compromised, is remembered") {
+  CertificateOnDisk t;
+  fs::create_directory(t.dir / "mydyn.example");
+  CHECK_FALSE(t.state.revocation());
+  const Revocation revocation{"-----BEGIN", "abcd", server, true, {"one thumbprint", "another"}};
+  t.state.save_revocation(revocation);
+  CHECK(t.state.revocation() == revocation);
+  t.state.clear_pending();
+  t.state.hold(make_held());
+  CHECK(t.state.revocation() == revocation);
+}
+
+TEST_CASE("a damaged note of a revocation is not taken for none") {
+  CertificateOnDisk t;
+  fs::create_directory(t.dir / "mydyn.example");
+  std::vector<std::string> contents = rubbish();
+  contents.push_back(R"({"version": 1})");
+  contents.push_back(R"({"version": 1, "compromised_keys": [1]})");
+  for (const std::string& content : contents) {
+    put(t.dir / "mydyn.example" / "revoked.json", content);
+    CHECK(contains(complaint_of([&] { t.state.revocation(); }), "revoked.json is damaged ("));
+  }
+}

@@ -105,3 +105,12 @@ TEST_CASE("a state folder of another user is left alone, even by root") {
   const std::string complaint = complaint_about(dir.path());
   CHECK(contains(complaint, (dir / "certificates").string() + " belongs to the user with the id 12345"));
 }
+
+TEST_CASE("the certificates that a state folder knows can be told") {
+  const TempDir dir;
+  const StateFolder state(dir / "state");
+  CHECK(state.names().empty());
+  state.create();
+  for (const std::string name : {"b.example", "a.example"}) state.certificate(name).save_record(Record{});
+  CHECK(state.names() == std::vector<std::string>{"a.example", "b.example"});
+}

@@ -367,6 +367,8 @@ struct FakeCa::State {
       throw Refusal{403, "unauthorized", "the request is for other names than the order"};
     }
     // RFC 8555 11.1: no certificate for an account's key.
+    if (certificates.is_compromised(chain->leaf()))
+      throw Refusal{400, "badPublicKey", "the key is known to be compromised"};
     for (const json& jwk : accounts.keys()) {
       if (is_key_of(csr, jwk)) throw Refusal{400, "badCSR", "the key is an account's key"};
     }
@@ -540,13 +542,22 @@ struct FakeCa::State {
     if (!post) throw Refusal{405, "malformed", "method not allowed"};
 
     const bool making_account = path == "/new-account";
-    const Signed opened = open_jws(request, making_account ? Accounts::By::bare_key : Accounts::By::account);
+    const bool revoking = path == "/revoke-cert";
+    const Signed opened = open_jws(request, making_account ? Accounts::By::bare_key
+                                            : revoking     ? Accounts::By::either
+                                                           : Accounts::By::account);
     payload = opened.payload;
     if (making_account) return accounts.new_account(opened.jwk, opened.object(), next_id());
     if (const auto id = rest_behind("/account/")) {
       return accounts.update(*id, opened, opened.post_as_get() ? json() : opened.object());
     }
     if (path == "/key-change") return accounts.change_key(opened, request.url, opened.object());
+    if (revoking) {
+      certificates.revoke(opened, opened.object());
+      Response response;
+      response.status = 200;
+      return response;
+    }
     if (path == "/new-order") return new_order(opened);
     if (const auto id = rest_behind("/challenge/")) return answer_challenge(*id, opened, validation);
     if (const auto id = rest_behind("/finalize/")) return finalize(*id, opened);
@@ -857,6 +868,11 @@ int FakeCa::limits_met() const {
 int FakeCa::accounts_created() const {
   const std::lock_guard lock(state_->mutex);
   return state_->accounts.created();
+}
+
+int FakeCa::certificates_revoked() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->certificates.revoked();
 }
 
 int FakeCa::orders_created() const {

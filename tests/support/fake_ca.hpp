@@ -105,7 +105,7 @@ class FakeCa {
   void suggest_again_after(const std::string& text);
   /// The explanationURL of all renewal information; empty: none.
   void explain(const std::string& url);
-  /// What was issued up to now is to be renewed: its window ended half an hour before whoever asks.
+  /// What was issued up to now is revoked, and to be renewed: its window ended half an hour before whoever asks.
   void revoke_all();
   /// Orders that replace a certificate are refused so, whatever they replace; status 0: only where RFC 9773 5 says so.
   void refuse_replaces(int status, const std::string& problem_type = "", const std::string& detail = "");
@@ -126,6 +126,7 @@ class FakeCa {
   int limits_met() const;
 
   int accounts_created() const;
+  int certificates_revoked() const;
   int orders_created() const;
   int certificates_issued() const;
   /// All exchanges with an answer, in order.

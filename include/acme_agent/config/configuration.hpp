@@ -36,6 +36,7 @@ struct Server {
 /// What one certificate shall be.
 struct CertificateSettings {
   std::string name;
+  std::string place;                    ///< Where it is said, for messages: file, line and section, or --domain.
   std::vector<Identifier> identifiers;  ///< At least one; the first is the main one. No duplicates.
   std::vector<Server> servers;          ///< In the order of preference; at least one. No duplicates.
   std::optional<std::filesystem::path> ca_bundle;
@@ -78,12 +79,15 @@ struct Configuration {
 
 /// The command line, taken apart.
 struct CommandLine {
-  std::string command = "run";         ///< "run", "status", "renew", "check", "account", "help", "version".
+  std::string command =
+      "run";  ///< "run", "status", "renew", "check", "revoke", "remove", "account", "help", "version".
   std::vector<std::string> arguments;  ///< NAME... of status and renew, COMMAND of help.
   std::optional<std::filesystem::path> config;
   bool once = false;
   bool force = false;
   bool json = false;
+  bool files = false;
+  std::string reason;                                        ///< Empty: none.
   std::vector<std::pair<std::string, std::string>> options;  ///< The rest: name without dashes and value, in order.
 };
 

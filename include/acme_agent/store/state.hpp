@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -88,7 +89,18 @@ struct Pending {
   std::map<std::string, std::string> orders;  ///< URLs, by directory URL: one for each server.
 };
 
-enum class Reason { ari, lifetime, missing, changed, retry, forced };
+/// revoked.json: what `acme-agent revoke` has asked for, and what must not be forgotten of it.
+struct Revocation {
+  std::string certificate;                 ///< The leaf as PEM.
+  std::string fingerprint;                 ///< Its SHA-256.
+  std::string server;                      ///< Directory URL.
+  bool confirmed = false;                  ///< The server has said that it is revoked.
+  std::set<std::string> compromised_keys;  ///< Thumbprints (RFC 7638) of all that are not to be used again.
+
+  bool operator==(const Revocation&) const = default;
+};
+
+enum class Reason { ari, lifetime, missing, changed, retry, forced, revoked };
 std::string_view to_string(Reason reason);
 
 /// What one endpoint served when it was looked at last.
@@ -111,6 +123,7 @@ struct HeldFacts {
   Validity validity;
   std::string fingerprint;      ///< SHA-256 of the leaf.
   std::string renewal_info_id;  ///< RFC 9773 4.1; empty: it has none.
+  bool revoked = false;         ///< Or its key is compromised: to be replaced at once.
 
   bool operator==(const HeldFacts&) const = default;
 };
@@ -189,6 +202,11 @@ class CertificateState {
   /// What cannot be removed does no harm: the held pair names its order.
   void clear_pending() const noexcept;
 
+  /// Nothing if there is none. Throws Error (ask_operator) if it is damaged: a compromised key might be used again.
+  std::optional<Revocation> revocation() const;
+  /// It survives a power cut.
+  void save_revocation(const Revocation& revocation) const;
+
   /// An empty record if there is none or it is damaged (then it is kept aside as record.json.damaged, and `damaged`
   /// tells). Throws Error (ask_operator) for a file of a newer version.
   struct Loaded {
@@ -221,6 +239,8 @@ class StateFolder {
   std::filesystem::path control_socket() const { return folder_ / "control.sock"; }
   std::filesystem::path live(const std::string& name) const { return folder_ / "live" / name; }
   Accounts accounts() const { return Accounts(folder_ / "accounts"); }
+  /// Of the certificates that it has something of, sorted. Throws Error (ask_operator) if it may not be read.
+  std::vector<std::string> names() const;
   CertificateState certificate(const std::string& name) const {
     return CertificateState(folder_ / "certificates" / name);
   }

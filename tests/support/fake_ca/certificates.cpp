@@ -1,6 +1,10 @@
 #include "support/fake_ca/certificates.hpp"
 
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+
 #include <algorithm>
+#include <array>
 
 #include <acme_agent/base/base64url.hpp>
 #include <acme_agent/base/dates.hpp>
@@ -23,11 +27,41 @@ Window around_the_ideal(const Validity& validity) {
 
 void Certificates::add(const std::string& account, const std::vector<Identifier>& names, const Certificate& leaf) {
   const std::string id = base64url_encode(leaf.authority_key_id()) + "." + base64url_encode(leaf.serial_octets());
-  issued_[id] = {account, names, leaf.validity()};
+  issued_.insert_or_assign(id, IssuedCertificate{leaf, account, names, leaf.validity()});
 }
 
 void Certificates::revoke_all() {
   for (auto& [id, certificate] : issued_) certificate.revoked = true;
+}
+
+void Certificates::revoke(const Signer& signer, const json& payload) {
+  const std::string der = decoded(payload, "certificate");
+  const auto found =
+      std::find_if(issued_.begin(), issued_.end(), [&](const auto& entry) { return entry.second.leaf.der() == der; });
+  if (found == issued_.end()) throw malformed("no such certificate");
+  IssuedCertificate& certificate = found->second;
+  const bool by_its_key = signer.account.empty() &&
+                          EVP_PKEY_eq(X509_get0_pubkey(certificate.leaf.handle()), public_key(signer.jwk).get()) == 1;
+  if (!by_its_key && signer.account != certificate.account) throw not_yours();
+  if (certificate.revoked) throw Refusal{400, "alreadyRevoked", "it is revoked already"};
+  const int reason = payload.value("reason", 0);
+  constexpr std::array taken = {0, 1, 4, 5};  // Let's Encrypt's
+  if (std::find(taken.begin(), taken.end(), reason) == taken.end())
+    throw Refusal{400, "badRevocationReason", "no reason of a subscriber"};
+  certificate.revoked = true;
+  certificate.compromised = reason == 1;
+}
+
+bool Certificates::is_compromised(const Certificate& leaf) const {
+  const EVP_PKEY* key = X509_get0_pubkey(leaf.handle());
+  return std::any_of(issued_.begin(), issued_.end(), [&](const auto& entry) {
+    return entry.second.compromised && EVP_PKEY_eq(X509_get0_pubkey(entry.second.leaf.handle()), key) == 1;
+  });
+}
+
+int Certificates::revoked() const {
+  return static_cast<int>(
+      std::count_if(issued_.begin(), issued_.end(), [](const auto& entry) { return entry.second.revoked; }));
 }
 
 void Certificates::forget(TimePoint before) {

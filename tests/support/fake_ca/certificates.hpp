@@ -11,16 +11,19 @@
 #include <acme_agent/base/window.hpp>
 #include <acme_agent/crypto/certificate.hpp>
 
+#include "support/fake_ca/accounts.hpp"
 #include "support/fake_ca/refusal.hpp"
 
 namespace acme_agent::test {
 
 /// One that the server has issued.
 struct IssuedCertificate {
+  Certificate leaf;
   std::string account;
   std::vector<Identifier> identifiers;
   Validity validity;
   bool revoked = false;
+  bool compromised = false;
 };
 
 /// What the server has issued, and its advice on when that is to be renewed (RFC 9773).
@@ -30,6 +33,12 @@ class Certificates {
 
   void add(const std::string& account, const std::vector<Identifier>& names, const Certificate& leaf);
   void revoke_all();
+  /// RFC 8555 7.6
+  void revoke(const Signer& signer, const nlohmann::json& payload);
+  /// Whether somebody has revoked a certificate of this key because it is compromised.
+  bool is_compromised(const Certificate& leaf) const;
+  /// How many are revoked.
+  int revoked() const;
   void forget(TimePoint before);
 
   /// RFC 9773 4.2
