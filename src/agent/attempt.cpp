@@ -83,10 +83,9 @@ void Renewer::Attempt::load_revocation() {
   } catch (const Error& error) {  // better a key that may be known than a certificate that ends
     warn(error.message());
   }
-  if (revocation && !revocation->compromised_keys.empty()) load_held();
   if (!record.held) return;
   const bool named = revocation && revocation->confirmed && revocation->fingerprint == record.held->fingerprint;
-  record.held->revoked = named || (held && is_compromised(held->pair.key));
+  record.held->revoked = named || (revocation && revocation->compromised_keys.contains(record.held->key));
 }
 
 /// The key that is chosen and the orders under way, if they are still what is wanted.
