@@ -19,7 +19,7 @@ class Units(Case):
 
     def test_systemd_accepts_them_without_a_word(self):
         units = sorted(self.folder.glob("acme-agent*"))
-        self.assertEqual(len(units), 3)
+        self.assertEqual(len(units), 4)
         code, output = programs.run(["systemd-analyze", "verify", "--recursive-errors=no", *units])
         self.assertEqual((code, output), (0, ""))
 
