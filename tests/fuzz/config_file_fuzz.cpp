@@ -11,11 +11,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// A word of a command, quoted so that it stays one.
+/// A word of a command, quoted so that it stays one, and each letter whole.
 std::string in_quotes(std::string_view word) {
-  std::string text;
-  for (const char c : word) text += c == '"' ? R"('"')" : std::string{'"', c, '"'};
-  return text.empty() ? R"("")" : text;
+  std::string text = "\"";
+  for (const char c : word) text += c == '"' ? R"("'"'")" : std::string(1, c);
+  return text + "\"";
 }
 
 std::string in_quotes(const std::vector<std::string>& words) {
