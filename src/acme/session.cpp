@@ -72,6 +72,8 @@ Session::Session(Transport& transport, const Clock& clock, Directory directory, 
       account_url_(std::move(account_url)),
       directory_(std::move(directory)) {}
 
+std::string Session::server() const { return "the server at " + host_of(directory_url_); }
+
 const Directory& Session::directory(const std::stop_token& stop) {
   if (!directory_) directory_ = fetch_directory(transport_, clock_, directory_url_, stop);
   return *directory_;

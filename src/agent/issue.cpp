@@ -29,18 +29,19 @@ using Turns = std::map<Identifier, std::size_t>;
 /// The time between two polls of one resource: what the server says, else doubling from `step` to five seconds.
 class Pace {
  public:
-  Pace(Clock& clock, Duration step) : clock_(clock), deadline_(clock.uptime() + patience), step_(step) {}
+  Pace(Clock& clock, std::string server, Duration step)
+      : clock_(clock), server_(std::move(server)), deadline_(clock.uptime() + patience), step_(step) {}
 
   /// Sleeps until the next poll makes sense. Throws Error when the patience is over.
   void wait(const std::optional<TimePoint>& retry_after, std::string_view for_what, const std::stop_token& stop) {
     const Duration left = deadline_ - clock_.uptime();
     if (left <= 0ms)
-      throw Error(Remedy::retry,
-                  std::string(for_what) + " took more than " + describe(patience) + "; the next try goes on with it");
+      throw Error(Remedy::retry, std::string(for_what) + " by " + server_ + " took more than " + describe(patience) +
+                                     "; the next try goes on with it");
     const Duration asked = retry_after ? *retry_after - clock_.now() : 0ms;
     if (asked > left)
       throw Error(Remedy::wait,
-                  "the server wants to be asked for " + std::string(for_what) + " again only in " + describe(asked),
+                  server_ + " wants to be asked for " + std::string(for_what) + " again only in " + describe(asked),
                   retry_after);
     if (!clock_.sleep_for(std::min(std::max(asked, step_), left), stop)) throw Stopped{};
     step_ = std::min<Duration>(step_ * 2, 5s);
@@ -48,6 +49,7 @@ class Pace {
 
  private:
   Clock& clock_;
+  const std::string server_;
   const Duration deadline_;
   Duration step_;
 };
@@ -77,20 +79,24 @@ const Challenge* find_offered(const Authorization& authorization, const Solver& 
 }
 
 /// None of our solvers can answer what the server offers.
-Error nothing_offered(const Authorization& authorization, const Solvers& solvers) {
+Error nothing_offered(const std::string& server, const Authorization& authorization, const Solvers& solvers) {
   constexpr std::size_t most_named = 8;
+  const Identifier& identifier = authorization.identifier;
   std::vector<std::string> ours;
   for (const auto& solver : solvers) ours.push_back(solver->type());
   std::vector<std::string> offered;
-  for (const Challenge& challenge : authorization.challenges)
+  for (const Challenge& challenge : authorization.challenges) {
+    if (std::find(ours.begin(), ours.end(), challenge.type) != ours.end())
+      return {Remedy::retry, server + " sent a challenge " + challenge.type + " for " + identifier.value +
+                                 " that cannot be answered, as its token, status or URL is none of RFC 8555's"};
     if (offered.size() < most_named) offered.push_back(printable(challenge.type, 40));
-  const Identifier& identifier = authorization.identifier;
+  }
   const std::string advice =
       identifier.wildcard()
           ? ": a wildcard can be proven by its DNS only, so add --challenge dns-01 with --dns-update or --dns-hook"
       : identifier.type == Identifier::Type::ip ? ": an address is proven by --challenge http-01 or tls-alpn-01"
                                                 : ": choose another with --challenge";
-  return {Remedy::ask_operator, "the server offers no " + join(ours) + " challenge for " + identifier.value +
+  return {Remedy::ask_operator, server + " offers no " + join(ours) + " challenge for " + identifier.value +
                                     (offered.empty() ? "" : ", but " + join(offered)) + advice};
 }
 
@@ -104,7 +110,7 @@ struct Unproven {
 std::vector<Unproven> find_unproven(Session& session, const Solvers& solvers, const Order& order, const Turns& turns,
                                     const std::stop_token& stop) {
   if (order.authorizations.size() > order.identifiers.size())
-    throw Error(Remedy::retry, "the server wants more authorizations than there are names");
+    throw Error(Remedy::retry, session.server() + " wants more authorizations than there are names");
   std::vector<Unproven> all;
   for (const std::string& url : order.authorizations) {
     Unproven one{session.authorization(url, stop), {}};
@@ -112,7 +118,7 @@ std::vector<Unproven> find_unproven(Session& session, const Solvers& solvers, co
     const auto turn = turns.find(one.authorization.identifier);
     for (std::size_t i = turn == turns.end() ? 0 : turn->second; i < solvers.size(); ++i)
       if (find_offered(one.authorization, *solvers[i]) != nullptr) one.ways.push_back(i);
-    if (one.ways.empty()) throw nothing_offered(one.authorization, solvers);
+    if (one.ways.empty()) throw nothing_offered(session.server(), one.authorization, solvers);
     if (find_offered(one.authorization, *solvers[one.ways.front()])->status == Status::valid) continue;
     all.push_back(std::move(one));
   }
@@ -187,21 +193,20 @@ bool asking_again_may_help(const ProblemError& refused) {
 }
 
 /// The profile to ask for: where there are several servers, perhaps not all of them have profiles.
-std::string find_profile(const Directory& directory, const IssueRequest& request) {
-  const std::vector<std::string>& offered = directory.profiles;
+std::string find_profile(Session& session, const IssueRequest& request, const std::stop_token& stop) {
+  const std::vector<std::string>& offered = session.directory(stop).profiles;
   if (request.profile.empty() || std::find(offered.begin(), offered.end(), request.profile) != offered.end())
     return request.profile;
   if (!offered.empty())
-    throw Error(Remedy::ask_operator, "the server has no profile '" + printable(request.profile) + "', but " +
+    throw Error(Remedy::ask_operator, session.server() + " has no profile '" + printable(request.profile) + "', but " +
                                           printable(join(offered), 400) + ": choose one of them with --profile");
   request.progress("the server has no profiles; ordering by its only way");
   return "";
 }
 
 Order place_order(Session& session, const IssueRequest& request, const std::stop_token& stop) {
-  const Directory& directory = session.directory(stop);
-  OrderTerms terms{request.identifiers, request.replaces, find_profile(directory, request)};
-  if (directory.renewal_info.empty()) terms.replaces.clear();
+  OrderTerms terms{request.identifiers, request.replaces, find_profile(session, request, stop)};
+  if (session.directory(stop).renewal_info.empty()) terms.replaces.clear();
   if (terms.replaces.empty()) return session.new_order(terms, stop);
   try {
     return session.new_order(terms, stop);
@@ -239,7 +244,7 @@ Order await_ready(Session& session, Clock& clock, const std::vector<Attempt>& at
   bool visited = true;
   for (const Attempt& attempt : attempts)
     visited &= attempt.presentation->wait_for_visit(0, std::max<Duration>(expected_by - clock.uptime(), 0ms), stop);
-  Pace pace(clock, visited ? 1ms : 50ms);
+  Pace pace(clock, session.server(), visited ? 1ms : 50ms);
   for (;;) {
     Polled<Order> polled = session.order(order.url, stop);
     order = std::move(polled.value);
@@ -282,7 +287,7 @@ CertifiedKey work_on_order(Session& session, const Solvers& solvers, Clock& cloc
 
   PrivateKey key = request.key(order.url, false);
   request.progress("the server issues");
-  Pace pace(clock, 1ms);
+  Pace pace(clock, session.server(), 1ms);
   while (order.status != Status::valid) {
     if (order.status == Status::invalid) throw why_invalid(session, order, stop);
     Polled<Order> polled =

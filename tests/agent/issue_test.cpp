@@ -362,7 +362,8 @@ TEST_CASE("a wildcard without dns-01 is refused in one sentence that says what i
   t.solvers = {t.http, t.alpn};
   const std::string message = t.message_of_failure({wildcard});
   CHECK(message ==
-        "the server offers no http-01 and tls-alpn-01 challenge for *.mydyn.example, but dns-01: a wildcard can be "
+        "the server at ca.example offers no http-01 and tls-alpn-01 challenge for *.mydyn.example, but dns-01: a "
+        "wildcard can be "
         "proven "
         "by its DNS only, so add --challenge dns-01 with --dns-update or --dns-hook");
 }
@@ -373,6 +374,77 @@ TEST_CASE("an address without http-01 and tls-alpn-01 is refused in one sentence
   const std::string message = t.message_of_failure({{Identifier::Type::ip, "192.0.2.1"}});
   CHECK(message.find("no dns-01 challenge for 192.0.2.1") != std::string::npos);
   CHECK(message.ends_with("an address is proven by --challenge http-01 or tls-alpn-01"));
+}
+
+/// One bit of one answer is wrong.
+class FlippedBit final : public Transport {
+ public:
+  FlippedBit(Transport& transport, std::size_t exchange, std::size_t byte)
+      : transport_(transport), left_(exchange), byte_(byte) {}
+
+  Response send(const Request& request, const std::stop_token& stop) override {
+    Response response = transport_.send(request, stop);
+    if (left_-- != 0) return response;
+    seen_ = true;
+    hit_ = byte_ < response.body.size();
+    if (hit_) response.body[byte_] = static_cast<char>(response.body[byte_] ^ 1);
+    return response;
+  }
+
+  bool seen() const { return seen_; }
+  bool hit() const { return hit_; }
+
+ private:
+  Transport& transport_;
+  std::size_t left_;
+  const std::size_t byte_;
+  bool seen_ = false;
+  bool hit_ = false;
+};
+
+TEST_CASE("whatever bit of an answer is wrong, the sentence names the server or has its words") {
+  constexpr std::size_t step = 31;
+  Issuing t;
+  int failures = 0;
+  const auto flip = [&](std::size_t exchange, std::size_t byte) {
+    FlippedBit wire(*t.transport, exchange, byte);
+    Session session{wire, t.clock, t.ca.directory_url(), PrivateKey::generate(KeyType::ec256), ""};
+    const IssueRequest request{.identifiers = one_name,
+                               .pending_order = {},
+                               .key = [&](const std::string&, bool) { return t.key; },
+                               .validation_failed = [](const ValidationError&, bool) { return false; },
+                               .progress = [](std::string_view) {}};
+    try {
+      session.new_account("", t.stop.get_token());
+      check_issued(issue(session, t.solvers, t.clock, request, t.stop.get_token()), one_name, t.clock.now());
+    } catch (const Error& error) {
+      ++failures;
+      const std::string& said = error.message();
+      const bool named = said.find("the server at ") != std::string::npos || said.find("\" (") != std::string::npos ||
+                         said.find("the issued certificate") != std::string::npos;
+      CHECK_MESSAGE(named, "exchange ", exchange, ", byte ", byte, ": ", said);
+    }
+    return std::pair(wire.seen(), wire.hit());
+  };
+  for (std::size_t exchange = 0;; ++exchange) {
+    if (!flip(exchange, exchange % step).first) break;
+    for (std::size_t byte = exchange % step; flip(exchange, byte).second;) byte += step;
+  }
+  CHECK(failures > 20);
+}
+
+TEST_CASE("a challenge of ours without a token is the server's fault, and soon tried again") {
+  Issuing t;
+  t.solvers = {std::make_shared<test::ShownAnswers>("carrier-pigeon-01")};
+  t.ca.extra_challenge(R"({"type":"carrier-pigeon-01","url":"https://ca.example/chall/y","status":"pending"})");
+  try {
+    t.issue();
+    FAIL("it was issued");
+  } catch (const Error& error) {
+    CHECK(error.remedy() == Remedy::retry);
+    CHECK(error.message().find("ca.example sent a challenge carrier-pigeon-01 for mydyn.example that cannot be ") !=
+          std::string::npos);
+  }
 }
 
 TEST_CASE("a stop ends it at once") {

@@ -36,6 +36,9 @@ class Session {
   Session(Transport& transport, const Clock& clock, Directory directory, PrivateKey account_key,
           std::string account_url);
 
+  /// "the server at " and its host, for a sentence.
+  std::string server() const;
+
   /// As fetch_directory(), once.
   const Directory& directory(const std::stop_token& stop);
 
