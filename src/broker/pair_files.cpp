@@ -45,15 +45,14 @@ bool has_ownership(const fs::path& path, const Ownership& ownership) {
 }  // namespace
 
 std::vector<GenerationFolder::File> files_of(const CertifiedKey& pair) {
-  const CertificateChain& chain = pair.chain;
+  const std::string leaf = pair.chain.leaf_pem();
+  const std::string rest = pair.chain.rest_pem();
   const Secret key = pair.key.to_pem();
   Secret combined = key;
-  combined.append(chain.pem());
-  // Mosquitto refuses an empty file.
-  const std::string rest = chain.certificates().size() > 1 ? chain.rest_pem() : chain.leaf_pem();
-  return {{"cert.pem", Secret(chain.leaf_pem())},
-          {"chain.pem", Secret(rest)},
-          {"fullchain.pem", Secret(chain.pem())},
+  combined.append(leaf + rest);
+  return {{"cert.pem", Secret(leaf)},
+          {"chain.pem", Secret(rest.empty() ? leaf : rest)},  // Mosquitto refuses an empty file
+          {"fullchain.pem", Secret(leaf + rest)},
           {"privkey.pem", key},
           {"combined.pem", combined}};
 }

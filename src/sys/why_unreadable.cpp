@@ -45,7 +45,7 @@ std::string refusal(const Process& reader, std::string_view what, const fs::path
 
 std::optional<std::string> why_unreadable(const Process& reader, const fs::path& path, const fs::path& visible_root) {
   std::error_code error;
-  const fs::path root = fs::weakly_canonical(visible_root, error);
+  const fs::path root = reader.sees_our_paths ? fs::path() : fs::weakly_canonical(visible_root, error);
   const auto counts = [&](const fs::path& folder) { return reader.sees_our_paths || is_below(folder, root); };
 
   const fs::path absolute = fs::absolute(path, error);
