@@ -21,6 +21,11 @@ class Task:
     webroot: pathlib.Path
     ca_file: pathlib.Path
     roots: str  # "bundle", "one" or "system": there, clients that can find roots in /etc/ssl/certs by hash do so
+    more_names: tuple = ()
+
+    @property
+    def names(self):
+        return self.name, *self.more_names
 
     def pick(self, ec, rsa):
         return {"ec": ec, "rsa": rsa}[self.key]
@@ -32,6 +37,7 @@ class Client:
     needs_webroot = False
     is_daemon = False  # `issue` stays in the foreground, and is ended when the certificate is there
     knows_ca_option = True
+    takes_names = False  # more than one in an order, as we call it
     quiet_codes = (0,)  # how a pass with nothing to do ends
 
     def __init__(self, program=None):
@@ -61,6 +67,7 @@ class Client:
 
 class AcmeAgent(Client):
     certificates = "live/*/fullchain.pem"
+    takes_names = True
 
     def __init__(self, program):
         super().__init__(program)
@@ -71,7 +78,8 @@ class AcmeAgent(Client):
 
     def options(self, task):
         roots = [] if task.roots == "system" else ["--ca-bundle", task.ca_file]
-        return ["--config", task.state / "empty.conf", "--state-dir", task.state, "--domain", task.name, *roots,
+        domains = [word for name in task.names for word in ("--domain", name)]
+        return ["--config", task.state / "empty.conf", "--state-dir", task.state, *domains, *roots,
                 "--server", task.server, "--http-listen", f"127.0.0.1:{task.http_port}", "--reuse-key", "no",
                 "--key-type", task.pick("ec256", "rsa2048"), "--reload", "none", "--probe", "none"]
 
@@ -90,10 +98,11 @@ class AcmeAgent(Client):
 
 class Floor(Client):
     certificates = "chain.pem"
+    takes_names = True
 
     def issue(self, task):
         roots = "/etc/ssl/certs" if task.roots == "system" else task.ca_file
-        return [[self.program, "issue", task.server, roots, task.http_port, task.state, task.key, task.name]]
+        return [[self.program, "issue", task.server, roots, task.http_port, task.state, task.key, *task.names]]
 
     def renew(self, task):
         return self.issue(task)[0]

@@ -284,7 +284,7 @@ void start_responder(std::uint16_t port, const std::string& thumbprint) {
   ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   const sockaddr_in address = loopback(port);
   if (::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::listen(listener, 16) != 0) {
+      ::listen(listener, SOMAXCONN) != 0) {
     die("the HTTP port is taken");
   }
   std::thread([listener, thumbprint] {
@@ -311,11 +311,19 @@ void free_bytes(unsigned char* bytes) {
   OPENSSL_free(bytes);
 }
 
-std::string signing_request(const Pkey& key, const std::string& name) {
+/// Each name with these around it, in one text.
+std::string join(const std::vector<std::string>& names, const std::string& before, const std::string& after) {
+  std::string text;
+  for (const std::string& name : names) text.append(text.empty() ? "" : ",").append(before).append(name).append(after);
+  return text;
+}
+
+std::string signing_request(const Pkey& key, const std::vector<std::string>& names) {
   const std::unique_ptr<X509_REQ, Free<X509_REQ_free>> request(X509_REQ_new());
-  X509_EXTENSION* const names = X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, ("DNS:" + name).c_str());
+  X509_EXTENSION* const extension =
+      X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, join(names, "DNS:", "").c_str());
   STACK_OF(X509_EXTENSION)* const extensions = sk_X509_EXTENSION_new_null();
-  sk_X509_EXTENSION_push(extensions, names);
+  sk_X509_EXTENSION_push(extensions, extension);
   X509_REQ_add_extensions(request.get(), extensions);
   sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
   X509_REQ_set_pubkey(request.get(), key.get());
@@ -327,24 +335,29 @@ std::string signing_request(const Pkey& key, const std::string& name) {
 }
 
 struct Wanted {
-  std::string name;
+  std::vector<std::string> names;
   std::filesystem::path key_file;
   std::filesystem::path chain_file;
 };
 
 void order(Account& account, const std::string& directory, std::shared_future<Pkey> key, const Wanted& wanted) {
-  const Response order = account.post(json_text(directory, "newOrder"),
-                                      R"({"identifiers":[{"type":"dns","value":")" + wanted.name + R"("}]})");
+  const Response order =
+      account.post(json_text(directory, "newOrder"),
+                   R"({"identifiers":[)" + join(wanted.names, R"({"type":"dns","value":")", R"("})") + "]}");
   const std::string order_url = order.header("Location");
   if (json_text(order.body, "status") != "ready") {  // Pebble believes what it validated before, if rarely
-    const std::size_t first = order.body.find("\"http", order.body.find("\"authorizations\"")) + 1;
-    const std::string authorization =
-        account.post(order.body.substr(first, order.body.find('"', first) - first), "").body;
-    const std::size_t challenge = authorization.rfind('{', authorization.find("\"http-01\""));
-    account.post(json_text(authorization, "url", challenge), "{}");
+    const std::size_t list = order.body.find('[', order.body.find("\"authorizations\""));
+    const std::size_t end = order.body.find(']', list);
+    for (std::size_t first = order.body.find("\"http", list); first < end;) {
+      const std::size_t last = order.body.find('"', first + 1);
+      const std::string authorization = account.post(order.body.substr(first + 1, last - first - 1), "").body;
+      const std::size_t challenge = authorization.rfind('{', authorization.find("\"http-01\""));
+      account.post(json_text(authorization, "url", challenge), "{}");
+      first = order.body.find("\"http", last + 1);
+    }
     account.poll(order_url, "ready");
   }
-  const std::string request = base64url(signing_request(key.get(), wanted.name));
+  const std::string request = base64url(signing_request(key.get(), wanted.names));
   account.post(json_text(order.body, "finalize"), R"({"csr":")" + request + R"("})");
   const Response done = account.poll(order_url, "valid");
   const std::string chain = account.post(json_text(done.body, "certificate"), "").body;
@@ -392,16 +405,16 @@ int main(int count, char** arguments) {
     const std::filesystem::path state = words[4];
     std::vector<Wanted> all;
     if (words[0] == "issue")
-      all.push_back({words[6], state / "key.pem", state / "chain.pem"});
+      all.push_back({{words.begin() + 6, words.end()}, state / "key.pem", state / "chain.pem"});
     else
       for (std::size_t i = 6; i < words.size(); ++i)
-        all.push_back({words[i], state / (words[i] + ".key"), state / (words[i] + ".pem")});
+        all.push_back({{words[i]}, state / (words[i] + ".key"), state / (words[i] + ".pem")});
     obtain(words[1], words[2], static_cast<std::uint16_t>(std::stoi(words[3])), state, words[5] == "rsa", all);
   } else if (words.size() == 2 && words[0] == "look") {
     look(words[1]);
   } else {
     std::fputs(
-        "usage: floor issue DIRECTORY-URL CA-FILE|CA-FOLDER HTTP-PORT STATE ec|rsa NAME\n"
+        "usage: floor issue DIRECTORY-URL CA-FILE|CA-FOLDER HTTP-PORT STATE ec|rsa NAME...\n"
         "       floor many DIRECTORY-URL CA-FILE|CA-FOLDER HTTP-PORT STATE ec|rsa NAME...\n       floor look STATE\n",
         stderr);
     return 2;

@@ -8,7 +8,7 @@ own user.
 
 What a client waits for its files depends on the disk: state folders lie below $TMPDIR.
 
-Scenarios: first (issuance with a new account), renew (forced), due, noop (nothing to do), idle (memory), proof (from the
+Scenarios: first (issuance with a new account), names (the same with 10 and 100 names), renew (forced), due, noop (nothing to do), idle (memory), proof (from the
 rename in the broker's folder to the proof that Mosquitto serves the new certificate), many (ten thousand certificates in one
 agent, and the first issuance of 200). All of them by default.
 """
@@ -42,7 +42,7 @@ from support import fleet, programs  # noqa: E402
 from support.agent import Agent, runs_on  # noqa: E402
 from support.mosquitto import Mosquitto  # noqa: E402
 
-SCENARIOS = ("first", "renew", "due", "noop", "idle", "proof", "many")
+SCENARIOS = ("first", "names", "renew", "due", "noop", "idle", "proof", "many")
 FLEET = 10_000
 SHORT_LIFETIME = 6  # seconds; for every client a certificate is due a moment before its end
 SLOW = 2  # seconds
@@ -94,6 +94,11 @@ class Benchmark:
             self.note("first", key, client.name, result)
             if result["ok"]:
                 self.held[client, key] = task
+
+    def names(self):
+        for client, count in self.turns([client for client in self.clients if client.takes_names], (10, 100)):
+            task = self.bench.task(client, "ec", names=count)
+            self.note(f"{count} names", "ec", client.name, self.bench.run(client, task, *client.issue(task)))
 
     def renew(self):
         for client, key in self.turns(self.with_certificate(self.issuers(), self.keys), self.keys):

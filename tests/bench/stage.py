@@ -133,11 +133,11 @@ class Bench(Stage):
         self.pebble = FastPebble(self, pebble_version, http_port=self.http_port, lifetime=90 * 86400)
         self._names = 0
 
-    def task(self, client, key, server=None):
+    def task(self, client, key, server=None, names=1):
         self._names += 1
         state = pathlib.Path(tempfile.mkdtemp(prefix=f"{client.name}-", dir=self.folder))
         task = Task(state, key, f"d{self._names}.bench.test", server or self.pebble.url, self.http_port, self.webroot,
-                    self.ca_file, self.roots)
+                    self.ca_file, self.roots, tuple(f"n{i}.d{self._names}.bench.test" for i in range(1, names)))
         client.prepare(task)
         return task
 
