@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""run.py [--agent PATH] [--jobs N] [--keep] [--long] [PATTERN...]: the end-to-end tests, with real Pebble and Mosquitto.
+"""run.py [--agent PATH] [--jobs N] [--keep] [--long] [--table] [PATTERN...]: the end-to-end tests, with real Pebble and Mosquitto.
 
 PATTERN is part of a test's name, like "issuance" or "deployment.RowE4". Runs as root, ends with one line of counts.
 """
@@ -20,7 +20,7 @@ sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from support import programs, skips  # noqa: E402
+from support import conformance, programs, skips  # noqa: E402
 from support.case import Case  # noqa: E402
 
 
@@ -42,6 +42,7 @@ class Run:
         self.keep = keep
         self.passed = self.failed = self.skipped = 0
         self.skip_reasons = {}
+        self.table = conformance.Table()
         self.lock = threading.Lock()
 
     def one(self, test):
@@ -57,6 +58,7 @@ class Run:
         problems += [f"skipped for a reason that is not in tests/skips.txt: {r}" for r in reasons if r not in skips.REASONS]
         sentence = name_of(test).replace("_", " ")
         with self.lock:
+            self.table.note(test, not problems and not reasons, bool(reasons))
             if problems:
                 self.failed += 1
                 print(f"FAILED  {seconds:5.1f} s  {sentence}\n" + "\n".join(problems) + "\n" + test.tell(), flush=True)
@@ -79,6 +81,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--keep", action="store_true", help="keep the folders of failed tests")
     parser.add_argument("--long", action="store_true", help="the load tests at their full size: many minutes")
+    parser.add_argument("--table", action="store_true", help="write tests/conformance.md anew: only the tests that it is made of")
     parser.add_argument("patterns", nargs="*")
     options = parser.parse_args()
     if os.geteuid() != 0:
@@ -100,6 +103,8 @@ def main():
 
     tests = [t for t in flatten(unittest.defaultTestLoader.discover(str(HERE), pattern="test_*.py"))
              if not options.patterns or any(p in name_of(t) or p in name_of(t).replace("_", " ") for p in options.patterns)]
+    if options.table:
+        tests = [t for t in tests if conformance.row_of(t)]
     run = Run(options.keep)
     try:
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
@@ -124,6 +129,11 @@ def main():
         else:
             shutil.rmtree(Case.run_folder, ignore_errors=True)
 
+    if options.table:
+        conformance.TABLE.write_text(run.table.text())
+    elif not options.patterns and run.table.whole and conformance.TABLE.read_text() != run.table.text():
+        print("FAILED  tests/conformance.md is not what this run has shown: write it anew with tests/e2e/run.py --table")
+        run.failed += 1
     for reason, count in sorted(run.skip_reasons.items()):
         print(f"skipped {count}: {skips.REASONS[reason]}")
     if not tests:

@@ -8,6 +8,7 @@ import time
 from support import activate, programs
 from support.agent import agent_environment
 from support.case import Case
+from support.conformance import row
 
 
 def taken_port():
@@ -49,12 +50,14 @@ class TlsAlpn(ChallengeCase):
             self.assertEqual(code, 1, output)
             self.assert_one_sentence(output, f"127.0.0.1:{port}", "TLS-ALPN-01", "taken by", "pid", "--alpn-listen")
 
+    @row("RFC 8738", "addresses by tls-alpn-01")
     def test_an_address_is_proven_by_its_reverse_name(self):
         self.obtain(challenge="tls-alpn-01", domain="127.0.0.1", http_listen=None)
 
 
 class TlsAlpnWithTheOlderServer(TlsAlpn):
     pebble_version = "debian"
+    conformance_server = "Pebble of Debian 12"
 
 
 class Webroot(ChallengeCase):
@@ -130,6 +133,7 @@ class DnsHook(ChallengeCase):
         self.assertEqual(len({value for _, _, value in calls}), 2)
         self.assertEqual([action for action, _, _ in calls], ["present", "present", "cleanup", "cleanup"])
 
+    @row("RFC 8555 8.4", "dns-01 by a program, a wildcard beside its base")
     def test_a_wildcard_and_its_base_are_proven_side_by_side(self):
         self.obtain(dns_hook=self.script("hook", OF_LEGO), domain=["mydyn.example", "*.mydyn.example"], http_listen=None)
         calls = [call.split() for call in self.calls()]

@@ -8,6 +8,7 @@ import urllib.request
 
 from support import programs
 from support.case import Case
+from support.conformance import row
 
 
 def set_back(value, by):
@@ -59,6 +60,7 @@ class Advice(Case):
         self.assertLess(status["next_attempt"], window["end"])
         self.assertEqual(self.ca.count("GET /draft-ietf-acme-ari") + self.ca.count("/renewal-info"), 1)
 
+    @row("RFC 9773", "renewal in the suggested window, with an order that replaces")
     def test_a_window_that_was_moved_into_the_past_is_a_renewal_that_says_what_it_replaces(self):
         before = self.me.leaf()
         now = datetime.datetime.utcnow()

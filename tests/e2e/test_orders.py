@@ -4,6 +4,7 @@ import ssl
 import subprocess
 
 from support.case import Case
+from support.conformance import row
 
 
 def text_of(certificate, *more):
@@ -12,8 +13,9 @@ def text_of(certificate, *more):
 
 
 class Names(Case):
+    @row("RFC 8738", "addresses of both families by http-01")
     def test_an_address_alone_gets_a_certificate(self):
-        ca = self.pebble(version="newest")
+        ca = self.pebble(version="newest", nonce_reject=50)
         me = self.agent(ca, domain=["127.0.0.1", "::1"], name="127.0.0.1")
         code, output = me.once(http_listen=f"{ca.http_port}")
         self.assertEqual(code, 0, output)
@@ -21,8 +23,9 @@ class Names(Case):
         self.assertIn("IP Address:127.0.0.1", names)
         self.assertIn("IP Address:0:0:0:0:0:0:0:1", names)
 
+    @row("RFC 8555 7.1.4", "names of other letters as A-labels")
     def test_a_name_in_its_own_letters_is_sent_in_a_labels(self):
-        ca = self.pebble(version="newest")
+        ca = self.pebble(version="newest", nonce_reject=50)
         me = self.agent(ca, domain="b\u00fccher.example")
         code, output = me.once()
         self.assertEqual(code, 0, output)
@@ -32,9 +35,10 @@ class Names(Case):
 class Profiles(Case):
     def setUp(self):
         super().setUp()
-        self.ca = self.pebble(version="newest", lifetime=7776000)
+        self.ca = self.pebble(version="newest", lifetime=7776000, nonce_reject=50)
         self.me = self.agent(self.ca)
 
+    @row("draft-ietf-acme-profiles", "a profile by name")
     def test_the_profile_that_is_asked_for_is_the_one_of_the_order(self):
         code, output = self.me.once(profile="default")
         self.assertEqual(code, 0, output)
@@ -51,8 +55,9 @@ class Profiles(Case):
 
 
 class Chains(Case):
+    @row("RFC 8555 7.4.2", "an alternate chain by the name at its top")
     def test_the_chain_with_the_wanted_name_at_its_top_is_taken(self):
-        ca = self.pebble(version="newest", alternate_roots=2)
+        ca = self.pebble(version="newest", alternate_roots=2, nonce_reject=50)
         tops = [ca.root_name(number) for number in range(3)]
         me = self.agent(ca)
         for top in (tops[2], tops[1]):

@@ -26,9 +26,12 @@ install_missing() {
     return 1
   fi
   rm -f "$log"
-  # Debian starts Mosquitto with its installation. Nobody asked for a broker: it stays off until its owner turns it on.
-  case " $missing " in
-    *" mosquitto "*)
-      if [ -d /run/systemd/system ]; then $as_root systemctl disable --quiet --now mosquitto.service; fi ;;
-  esac
+  # Debian starts a server with its installation. Nobody asked for one: it stays off until its owner turns it on.
+  [ -d /run/systemd/system ] || return 0
+  for package in $missing; do
+    case $package in
+      mosquitto | caddy) $as_root systemctl disable --quiet --now "$package.service" ;;
+      bind9) $as_root systemctl disable --quiet --now named.service ;;
+    esac
+  done
 }

@@ -19,6 +19,7 @@ class Agent:
         self.case = case
         self.name = name
         self.user = user
+        self.prefix = []  # of its command line
         self.state = case.folder / "state"
         self.cert_dir = case.folder / "certs"
         self.empty_config = case.folder / "empty.conf"
@@ -31,6 +32,7 @@ class Agent:
         self._starts = 0
 
     def use(self, pebble):
+        self.prefix = getattr(pebble, "prefix", [])
         self.options.update(server=pebble.url, ca_bundle=pebble.ca_bundle, http_listen=f"127.0.0.1:{pebble.http_port}",
                             alpn_listen=f"127.0.0.1:{pebble.tls_port}")
 
@@ -44,7 +46,7 @@ class Agent:
 
     def run(self, *words, seconds=60, env=None, **changes):
         """`acme-agent WORDS OPTIONS` to its end: exit code and output."""
-        code, output = programs.run([self.case.agent_path, *words, *self.arguments(**changes)], seconds,
+        code, output = programs.run([*self.prefix, self.case.agent_path, *words, *self.arguments(**changes)], seconds,
                                     env=env or agent_environment(), user=self.user)
         with (self.case.folder / "agent-runs.log").open("a") as log:
             log.write(f"$ acme-agent {' '.join(map(str, words))} → {code}\n{output}")

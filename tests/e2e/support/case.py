@@ -18,6 +18,7 @@ class Case(unittest.TestCase):
     figures = ()
     build_folder = None
     run_folder = None
+    conformance_server = "newest Pebble"  # whom the rows among its tests speak with
     in_memory = False  # where the disk is not to be measured
 
     def setUp(self):

@@ -24,7 +24,7 @@ def executable(version):
 class Pebble:
     def __init__(self, case, version="debian", http_port=None, lifetime=None, nosleep=True, nonce_reject=0,
                  authz_reuse=50, ipv6="", always_valid=False, sleep_seconds=None,
-                 retry_after=None, dns_port=None, dns_address="127.0.0.1", eab=None, eab_required=False, alternate_roots=0):
+                 retry_after=None, dns_port=None, dns_address="127.0.0.1", eab=None, eab_required=False, alternate_roots=0, intermediates=None):
         """`lifetime` of certificates in seconds; `sleep_seconds` the longest wait before a validation; `retry_after` the
         seconds that the newest one takes for an order; `dns_port` (and `dns_address`) where a name server of the
         test's own listens; `eab` the MAC keys of external accounts in base64url, by their ids."""
@@ -53,6 +53,8 @@ class Pebble:
         self.config = case.folder / "pebble.json"
         self.config.write_text(json.dumps({"pebble": settings}))
         self.env = programs.environment(PEBBLE_WFE_NONCEREJECT=nonce_reject, PEBBLE_AUTHZREUSE=authz_reuse)
+        if intermediates is not None:
+            self.env["PEBBLE_CHAIN_LENGTH"] = str(intermediates)
         if alternate_roots:
             self.env["PEBBLE_ALTERNATE_ROOTS"] = str(alternate_roots)
         if nosleep:
@@ -71,7 +73,8 @@ class Pebble:
         self.start()
 
     def start(self):
-        self.program = self.case.program("pebble", [executable(self.version), "-config", self.config, "-dnsserver",
+        strict = ["-strict"] if self.version == "newest" else []
+        self.program = self.case.program("pebble", [executable(self.version), *strict, "-config", self.config, "-dnsserver",
                                                     f"{self.dns_address}:{self.dns_port}"], env=self.env)
         self.program.wait_for_port(self.port)
         self.program.wait_for_port(self.management_port)
