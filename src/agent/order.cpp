@@ -55,7 +55,10 @@ Transport& Renewer::Attempt::connect(const AcmeServer& server) {
 
 const Directory& Renewer::Attempt::directory_of(const AcmeServer& server) {
   Transport& connection = connect(server);
-  if (!directory) directory = fetch_directory(connection, renewer.clock_, server.url, stop);
+  if (!directory) {
+    directory = fetch_directory(connection, renewer.clock_, server.url, stop);
+    renewer.know_directory(server, directory);
+  }
   return *directory;
 }
 
@@ -76,6 +79,7 @@ void Renewer::Attempt::ask_for_advice() {
     take_advice(*server);
     advice.failures = 0;
   } catch (const Error& error) {
+    renewer.know_directory(*server, std::nullopt);
     ++advice.failures;
     const bool temporary = is_temporary(error);
     if (!temporary) advice.window.reset();
@@ -88,7 +92,8 @@ void Renewer::Attempt::ask_for_advice() {
 
 void Renewer::Attempt::take_advice(const AcmeServer& server) {
   RenewalAdvice& advice = record.advice;
-  const Directory& at = directory_of(server);
+  const std::optional<Directory> known = renewer.known_directory(server);
+  const Directory& at = known ? *known : directory_of(server);
   if (at.renewal_info.empty()) {
     advice.window.reset();
     advice.next_check = now() + longest_check;

@@ -14,6 +14,7 @@ namespace {
 constexpr Duration small_correction = 1min;
 constexpr Duration confirmed_for = 15min;
 constexpr Duration refuted_for = 1min;
+constexpr Duration directory_good_for = 24h;
 
 }  // namespace
 
@@ -72,6 +73,22 @@ bool Renewer::pair_lies(const DeploymentTarget& target, const Record& record) {
   } catch (const Error&) {  // the deployment says the same, where it counts
     return false;
   }
+}
+
+std::optional<Directory> Renewer::known_directory(const AcmeServer& server) const {
+  const std::lock_guard lock(directories_mutex_);
+  const auto known = known_directories_.find(server.url);
+  if (known == known_directories_.end() || clock_.uptime() - known->second.fetched > directory_good_for)
+    return std::nullopt;
+  return known->second.directory;
+}
+
+void Renewer::know_directory(const AcmeServer& server, std::optional<Directory> directory) const {
+  const std::lock_guard lock(directories_mutex_);
+  if (directory)
+    known_directories_.insert_or_assign(server.url, KnownDirectory{*std::move(directory), clock_.uptime()});
+  else
+    known_directories_.erase(server.url);
 }
 
 /// Whether this server's clock says the same as ours; asked again once a quarter of an hour, and once the clock was

@@ -530,6 +530,29 @@ TEST_CASE("a server that is away costs no advice that was given, and is asked ag
   CHECK(*t.record().advice.next_check - t.clock.now() == 1min);
 }
 
+TEST_CASE("for its advice a server is asked for its directory once a day, and again where that led nowhere") {
+  Renewing t;
+  t.ca.offer_renewal_info(true);
+  t.ca.suggest_again_after("21600");
+  const Managed one = t.managed();
+  t.renew(one);
+  const int asked = t.ca.count("/directory");
+  for (int check = 0; check < 4; ++check) {
+    t.clock.advance(6h);
+    t.renew(one);
+  }
+  CHECK(t.ca.count("/renewal-info") == 5);
+  CHECK(t.ca.count("/directory") == asked);
+  t.ca.answer_next("/renewal-info", {.status = 404, .headers = {}, .body = ""});
+  t.clock.advance(6h);
+  t.renew(one);
+  CHECK(t.ca.count("/directory") == asked + 1);  // the day is over
+  t.clock.set(*t.record().advice.next_check);
+  t.renew(one);
+  CHECK(t.ca.count("/renewal-info") == 7);
+  CHECK(t.ca.count("/directory") == asked + 2);
+}
+
 TEST_CASE("the second server helps out, and the first is asked again for the next renewal") {
   Renewing t;
   test::FakeCa other(t.clock, "https://other.example");

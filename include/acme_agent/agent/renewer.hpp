@@ -69,10 +69,19 @@ class Renewer {
     Account account;
   };
 
+  struct KnownDirectory {
+    Directory directory;
+    Duration fetched;  ///< By uptime.
+  };
+
   static bool pair_lies(const DeploymentTarget& target, const Record& record);
   Account account_for(const Managed& managed, const AcmeServer& server) const;
   std::string register_account(const Managed& managed, const AcmeServer& server, Session& session,
                                const Account& account, const std::stop_token& stop) const;
+  /// The directory of the server as it was within a day: good enough to ask for advice.
+  std::optional<Directory> known_directory(const AcmeServer& server) const;
+  /// Nothing: it is not to be relied on any more.
+  void know_directory(const AcmeServer& server, std::optional<Directory> directory) const;
   bool clock_is_confirmed(const AcmeServer& server, const std::stop_token& stop) const;
   void refute_clock(const std::string& name, const AcmeServer& server, const std::string& why) const;
   std::optional<std::string> why_clock_was_refuted() const;
@@ -90,6 +99,8 @@ class Renewer {
   mutable std::mutex accounts_mutex_;
   mutable std::map<std::string, KnownAccount>
       known_accounts_;  ///< By directory URL: OpenSSL parses a key in a millisecond.
+  mutable std::mutex directories_mutex_;
+  mutable std::map<std::string, KnownDirectory> known_directories_;  ///< By URL.
   mutable std::mutex clock_mutex_;
   mutable ClockCheck clock_check_;
   mutable std::set<std::string> doubted_by_;  ///< Certificates.
