@@ -91,13 +91,9 @@ Error nothing_offered(const std::string& server, const Authorization& authorizat
                                  " that cannot be answered, as its token, status or URL is none of RFC 8555's"};
     if (offered.size() < most_named) offered.push_back(printable(challenge.type, 40));
   }
-  const std::string advice =
-      identifier.wildcard()
-          ? ": a wildcard can be proven by its DNS only, so add --challenge dns-01 with --dns-update or --dns-hook"
-      : identifier.type == Identifier::Type::ip ? ": an address is proven by --challenge http-01 or tls-alpn-01"
-                                                : ": choose another with --challenge";
   return {Remedy::ask_operator, server + " offers no " + join(ours) + " challenge for " + identifier.value +
-                                    (offered.empty() ? "" : ", but " + join(offered)) + advice};
+                                    (offered.empty() ? "" : ", but " + join(offered)) + ": " +
+                                    std::string(how_to_prove(identifier))};
 }
 
 /// A name that the server has not validated yet, and the solvers that can answer for it, the one whose turn it is

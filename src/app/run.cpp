@@ -12,6 +12,7 @@
 #include <acme_agent/agent/agent.hpp>
 #include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/text.hpp>
+#include <acme_agent/challenge/webroot_solver.hpp>
 #include <acme_agent/control/control_socket.hpp>
 #include <acme_agent/sys/service_manager.hpp>
 #include <acme_agent/sys/signals.hpp>
@@ -173,6 +174,19 @@ void refuse_empty(const Configuration& configuration) {
                 "/etc/acme-agent/acme-agent.conf; 'acme-agent help' shows how");
 }
 
+/// Of what is needed for the next renewal only, so that an agent starts without it.
+void check_webroots(const Configuration& configuration) {
+  for (const CertificateSettings& settings : configuration.certificates) {
+    const std::vector<std::string>& challenges = settings.challenges;
+    if (!settings.webroot || std::find(challenges.begin(), challenges.end(), "http-01") == challenges.end()) continue;
+    try {
+      check_webroot(*settings.webroot);
+    } catch (const Error& error) {
+      throw error.while_doing("webroot of " + settings.name);
+    }
+  }
+}
+
 }  // namespace
 
 int run(const CommandLine& command_line, const Environment& environment) {
@@ -220,6 +234,7 @@ int check(const CommandLine& command_line, const Environment& environment) {
   const Configuration configuration = load_configuration(command_line, environment);
   refuse_empty(configuration);
   check_machine(configuration);
+  check_webroots(configuration);
   std::cout << "the configuration is good: " << configuration.certificates.size() << " certificate"
             << (configuration.certificates.size() == 1 ? "" : "s") << "\n";
   return exit_ok;

@@ -76,6 +76,19 @@ Identifier parse_identifier(std::string_view text) {
   }
 }
 
+bool can_prove(std::string_view challenge, const Identifier& identifier) {
+  const bool visits = challenge == "http-01" || challenge == "tls-alpn-01";
+  if (identifier.type == Identifier::Type::ip) return visits;
+  return !identifier.wildcard() || !visits;
+}
+
+std::string_view how_to_prove(const Identifier& identifier) {
+  if (identifier.wildcard())
+    return "a wildcard can be proven by its DNS only, so add --challenge dns-01 with --dns-update or --dns-hook";
+  if (identifier.type == Identifier::Type::ip) return "an address is proven by --challenge http-01 or tls-alpn-01";
+  return "choose another with --challenge";
+}
+
 bool same_names(std::vector<Identifier> one, std::vector<Identifier> other) {
   std::sort(one.begin(), one.end());
   std::sort(other.begin(), other.end());

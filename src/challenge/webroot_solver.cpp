@@ -1,5 +1,8 @@
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
 #include <acme_agent/base/error.hpp>
@@ -9,6 +12,19 @@
 
 namespace acme_agent {
 namespace {
+
+namespace fs = std::filesystem;
+
+void refuse_missing(const fs::path& folder, const std::string& name) {
+  std::error_code ignored;
+  if (!fs::is_directory(folder, ignored))
+    throw Error(Remedy::ask_operator, "there is no folder " + printable(folder.native()) +
+                                          ": --webroot is what the web server shows at http://" + name + "/");
+}
+
+fs::path folder_of_answers(const fs::path& webroot) {
+  return webroot / ".well-known" / "acme-challenge";
+}
 
 class FilePresentation final : public Presentation {
  public:
@@ -22,13 +38,9 @@ class FilePresentation final : public Presentation {
 }  // namespace
 
 std::unique_ptr<Presentation> WebrootSolver::present(const ChallengeAnswer& answer, const std::stop_token&) {
-  std::error_code ignored;
-  if (!std::filesystem::is_directory(folder_, ignored))
-    throw Error(Remedy::ask_operator, "there is no folder " + printable(folder_.native()) +
-                                          ": --webroot is what the web server shows at http://" +
-                                          answer.identifier.value + "/");
+  refuse_missing(folder_, answer.identifier.value);
   try {
-    const std::filesystem::path folder = folder_ / ".well-known" / "acme-challenge";
+    const fs::path folder = folder_of_answers(folder_);
     make_folder(folder, 0755);
     // A token consists of characters of base64url (Challenge).
     std::filesystem::path file = folder / answer.token;
@@ -37,6 +49,17 @@ std::unique_ptr<Presentation> WebrootSolver::present(const ChallengeAnswer& answ
   } catch (const Error& error) {
     throw error.while_doing("the challenge cannot be answered through --webroot");
   }
+}
+
+void check_webroot(const fs::path& folder) {
+  refuse_missing(folder, "NAME");
+  std::error_code ignored;
+  fs::path deepest = folder_of_answers(folder);
+  while (!fs::exists(deepest, ignored)) deepest = deepest.parent_path();
+  if (::faccessat(AT_FDCWD, (deepest / ".").c_str(), W_OK | X_OK, AT_EACCESS) != 0)
+    throw Error(Remedy::ask_operator, "cannot write in " + printable(deepest.native()) + ": " +
+                                          std::generic_category().message(errno) +
+                                          "; let the user that runs acme-agent write there");
 }
 
 }  // namespace acme_agent

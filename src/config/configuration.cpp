@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <unordered_map>
 
 #include <acme_agent/base/text.hpp>
@@ -161,6 +162,7 @@ class Certificates {
                       " is of no use alone: give " + (certificate.eab_kid.empty() ? "eab-kid" : "eab-hmac-key-file") +
                       " as well");
     choose_challenge(certificate, place);
+    refuse_unprovable(certificate, place);
     if (certificate.dns_tsig_file && !certificate.dns_update)
       complaints_.add(place + ": dns-tsig-file is of no use without dns-update");
     certificate.place = place;
@@ -186,6 +188,19 @@ class Certificates {
       complaints_.add(place +
                       ": the challenge dns-01 needs --dns-update HOST, a name server that takes updates, or "
                       "--dns-hook PROGRAM");
+  }
+
+  /// Names that no challenge of ours can prove, whatever the server offers.
+  void refuse_unprovable(const CertificateSettings& certificate, const std::string& place) {
+    const std::vector<std::string>& challenges = certificate.challenges;
+    std::map<std::string_view, std::vector<std::string>> names;  // by what to do about them
+    for (const Identifier& identifier : certificate.identifiers)
+      if (std::none_of(challenges.begin(), challenges.end(),
+                       [&](const auto& one) { return can_prove(one, identifier); }))
+        names[how_to_prove(identifier)].push_back(identifier.value);
+    for (const auto& [advice, unproven] : names)
+      complaints_.add(place + ": " + printable(join(unproven), 400) + " cannot be proven by " + join(challenges) +
+                      ": " + std::string(advice));
   }
 
   Configuration& configuration_;

@@ -106,3 +106,31 @@ TEST_CASE("a webroot where nothing can be written is an error that names the opt
     CHECK(error.message().starts_with("the challenge cannot be answered through --webroot: cannot make the folder "));
   }
 }
+
+TEST_CASE("a webroot is looked at without leaving anything in it") {
+  Serving t;
+  CHECK_NOTHROW(check_webroot(t.root.path()));
+  CHECK(fs::is_empty(t.root.path()));
+  t.present().reset();
+  CHECK_NOTHROW(check_webroot(t.root.path()));
+}
+
+TEST_CASE("a webroot that is none is told before it is needed") {
+  Serving t;
+  const auto complaint = [](const fs::path& folder) -> std::string {
+    try {
+      check_webroot(folder);
+    } catch (const Error& error) {
+      CHECK(error.remedy() == Remedy::ask_operator);
+      return error.message();
+    }
+    return "none";
+  };
+  CHECK(complaint(t.root / "missing") == "there is no folder " + (t.root / "missing").string() +
+                                             ": --webroot is what the web server shows at http://NAME/");
+  std::ofstream(t.root / "file") << "a file";
+  CHECK(complaint(t.root / "file").starts_with("there is no folder "));
+  std::ofstream(t.root / ".well-known") << "a file";
+  CHECK(complaint(t.root.path()) == "cannot write in " + (t.root / ".well-known").string() +
+                                        ": Not a directory; let the user that runs acme-agent write there");
+}

@@ -140,19 +140,20 @@ TEST_CASE("names are taken in their own letters, as wildcards and as addresses, 
     std::string text;
     std::string identifier;
     std::string name;
+    std::string challenge = "http-01";
   };
   const std::vector<Taken> table = {
-      {"*.a.example", "*.a.example", "_.a.example"},
+      {"*.a.example", "*.a.example", "_.a.example", "dns-persist-01"},
       {"192.0.2.1", "192.0.2.1", "192.0.2.1"},
       {"2001:DB8::1", "2001:db8::1", "2001-db8--1"},
       {"M\u00fcller.example", "xn--mller-kva.example", "xn--mller-kva.example"},
-      {"*.stra\u00dfe.example", "*.xn--strae-oqa.example", "_.xn--strae-oqa.example"},
+      {"*.stra\u00dfe.example", "*.xn--strae-oqa.example", "_.xn--strae-oqa.example", "dns-persist-01"},
       {"\u4f8b\u3048.jp", "xn--r8jz45g.jp", "xn--r8jz45g.jp"},
   };
   for (const Taken& taken : table) {
     CAPTURE(taken.text);
     const Loading t;
-    const Configuration configuration = t.load({"--domain=" + taken.text});
+    const Configuration configuration = t.load({"--domain=" + taken.text, "--challenge=" + taken.challenge});
     REQUIRE(configuration.certificates.size() == 1);
     CHECK(names_of(configuration.certificates[0]) == Words{taken.identifier});
     CHECK(configuration.certificates[0].name == taken.name);
@@ -170,9 +171,36 @@ TEST_CASE("domains that cannot be certified are refused, each by name") {
   CHECK(contains(both, "'b_c.example'"));
 }
 
+TEST_CASE("names that no challenge given can prove are refused when the configuration is read, all in one sentence") {
+  Loading t;
+  const std::string of_wildcards =
+      ": a wildcard can be proven by its DNS only, so add --challenge dns-01 with --dns-update or --dns-hook";
+  const std::string of_addresses = ": an address is proven by --challenge http-01 or tls-alpn-01";
+  CHECK(t.complaint({"--domain=*.a.example,a.example,*.b.example"}) ==
+        "--domain: *.a.example and *.b.example cannot be proven by http-01" + of_wildcards);
+  CHECK(t.complaint({"--domain=*.a.example", "--challenge=http-01", "--challenge=tls-alpn-01"}) ==
+        "--domain: *.a.example cannot be proven by http-01 and tls-alpn-01" + of_wildcards);
+  CHECK(t.complaint({"--domain=192.0.2.1,a.example", "--dns-hook=hook"}) ==
+        "--domain: 192.0.2.1 cannot be proven by dns-01" + of_addresses);
+  CHECK(t.complaint({"--domain=2001:db8::1", "--challenge=dns-persist-01"}) ==
+        "--domain: 2001:db8::1 cannot be proven by dns-persist-01" + of_addresses);
+  t.file("[a.example]\ndomain = *.a.example\n");
+  CHECK(t.complaint() == "acme-agent.conf:1: *.a.example cannot be proven by http-01" + of_wildcards);
+}
+
+TEST_CASE("names of several kinds are taken if there is a way for each") {
+  const Loading t;
+  const Words names{"*.a.example", "192.0.2.1", "a.example"};
+  for (const char* way : {"--challenge=tls-alpn-01", "--challenge=http-01"}) {
+    CHECK(names_of(t.only(
+              {"--domain=*.a.example,192.0.2.1,a.example", way, "--challenge=dns-01", "--dns-update=ns1"})) == names);
+    CHECK(names_of(t.only({"--domain=*.a.example,192.0.2.1,a.example", "--challenge=dns-persist-01", way})) == names);
+  }
+}
+
 TEST_CASE("a section named after a wildcard has '_' for '*'") {
   Loading t;
-  t.file("[_.a.example]\n");
+  t.file("[_.a.example]\ndns-hook = hook\n");
   CHECK(names_of(t.load().certificates.at(0)) == Words{"*.a.example"});
 }
 

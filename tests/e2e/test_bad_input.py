@@ -45,6 +45,12 @@ class CommandLine(Case):
     def test_a_server_without_https(self):
         self.check("https", server="http://localhost:14000/dir")
 
+    def test_a_name_that_no_challenge_given_can_prove(self):
+        for words in (("check",), ("--once",)):
+            self.check("*.mydyn.example cannot be proven by http-01", "--challenge dns-01", words=words,
+                       domain=["mydyn.example", "*.mydyn.example"])
+        self.check("192.0.2.1 cannot be proven by dns-01", "--challenge http-01", domain="192.0.2.1", dns_update="127.0.0.1")
+
     def test_a_bundle_that_is_no_pem(self):
         bundle = self.folder / "bundle.pem"
         bundle.write_text("this is no certificate\n")

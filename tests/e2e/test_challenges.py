@@ -82,6 +82,18 @@ class Webroot(ChallengeCase):
         self.assert_one_sentence(output, "there is no folder", "nowhere", "--webroot")
         self.assertEqual(self.ca.count("POST /chalZ/"), 0)
 
+    def test_a_folder_where_no_answer_can_be_written_is_told_by_check(self):
+        code, output = self.me.run("check", webroot=self.folder / "nowhere")
+        self.assertEqual(code, 2, output)
+        self.assert_one_sentence(output, "webroot of mydyn.example: there is no folder", "nowhere")
+        self.me.allow("nobody")
+        code, output = self.me.run("check", webroot=self.root)
+        self.assertEqual(code, 2, output)
+        self.assert_one_sentence(output, f"cannot write in {self.root}", "permission denied", "let the user")
+        self.root.chmod(0o777)
+        code, output = self.me.run("check", webroot=self.root)
+        self.assertEqual(code, 0, output)
+
 
 # A program of the kind that lego runs: `present NAME VALUE`.
 OF_LEGO = '''#!{python}

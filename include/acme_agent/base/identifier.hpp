@@ -22,6 +22,13 @@ struct Identifier {
 /// (ask_operator) with a sentence that quotes the text and says which rule it breaks.
 Identifier parse_identifier(std::string_view text);
 
+/// Whether a challenge of this type can prove it: what stands behind a wildcard has no address to visit, and an address
+/// has no DNS of its own (RFC 8738 7).
+bool can_prove(std::string_view challenge, const Identifier& identifier);
+
+/// Which --challenge proves what others cannot, for the end of a sentence.
+std::string_view how_to_prove(const Identifier& identifier);
+
 /// The same names, in whatever order.
 bool same_names(std::vector<Identifier> one, std::vector<Identifier> other);
 

@@ -22,4 +22,7 @@ class WebrootSolver final : public Solver {
   const std::filesystem::path folder_;
 };
 
+/// Throws Error (ask_operator) if answers could not be written below this folder now.
+void check_webroot(const std::filesystem::path& folder);
+
 }  // namespace acme_agent
