@@ -42,6 +42,15 @@ bool is_temporary(const Error& error) {
   return status >= 500 || status == 429 || status == 408;
 }
 
+/// RFC 8555 7.3.6: whether the server lets the account do nothing any more, so that not even it can be looked at.
+bool is_deactivated(Session& session, const std::stop_token& stop) {
+  try {
+    return session.account(stop).status != Status::valid;
+  } catch (const ProblemError& refused) {
+    return refused.problem().type == "unauthorized";
+  }
+}
+
 }  // namespace
 
 Transport& Renewer::Attempt::connect(const AcmeServer& server) {
@@ -309,6 +318,12 @@ CertifiedKey Renewer::Attempt::issue_with_account(const AcmeServer& server, cons
   try {
     return issue(session, managed.solvers, renewer.clock_, request, stop);
   } catch (const ProblemError& refused) {
+    if (refused.problem().type == "unauthorized" && is_deactivated(session, stop))
+      throw Error(Remedy::ask_operator,
+                  "the account " + account_url + " is deactivated: \"" + printable(refused.problem().detail, 400) +
+                      "\" (unauthorized); set it aside with 'acme-agent account deactivate "
+                      "--server " +
+                      server.name + "', then 'acme-agent renew " + managed.name + "' makes a new one");
     const bool gone = refused.problem().type == "accountDoesNotExist";
     if (!gone && refused.problem().type != "malformed") throw;
     // RFC 8555 7.3.1: the server finds the account by its key, also where we have noted a wrong URL.

@@ -302,6 +302,24 @@ TEST_CASE("an account is made once for a server, and made again when the server 
   CHECK(t.ca.accounts_created() == 2);
 }
 
+TEST_CASE("an account that somebody has deactivated is told as such, with the commands that make a new one") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  t.ca.deactivate_accounts();
+  CHECK(t.renew(one, {.force = true}).exit_code() == 1);
+  const Record record = t.record();
+  CHECK(
+      record.last_error ==
+      "the account https://ca.example/account/2 is deactivated: \"the account is deactivated\" (unauthorized); set it "
+      "aside with 'acme-agent account deactivate --server the fake', then 'acme-agent renew mydyn.example' makes a "
+      "new one");
+  CHECK(*record.servers.at(t.ca.directory_url()).next_attempt >= t.clock.now() + 24h);
+  t.state.accounts().set_aside(t.ca.directory_url());
+  CHECK(t.renew(one, {.now = true}).exit_code() == 0);
+  CHECK(t.ca.accounts_created() == 2);
+}
+
 TEST_CASE("files that somebody removed from the broker's folder come back with the next look") {
   Renewing t;
   const Managed one = t.managed();

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+import shutil
 
 from support import faulty_proxy
 from support.case import Case
@@ -9,6 +11,7 @@ from support.conformance import row
 from support.faulty_proxy import FaultyProxy
 from support.tls_files import server_files
 
+END_OF_INPUT = b"\x04"  # Ctrl-D
 KEY = bytes(range(192, 256))  # as long as the longest hash
 
 
@@ -178,6 +181,36 @@ class Account(Case):
         self.assertEqual(code, 1, output)
         self.assert_one_sentence(output, "there is no account yet")
         code, output = self.me.renew("--force")
+        self.assertEqual(code, 0, output)
+        self.assertNotEqual(self.shown()["url"], url)
+
+    def test_on_a_terminal_it_ends_only_if_somebody_says_yes(self):
+        url = self.shown()["url"]
+        for no in (b"n\n", b"\n", b"Yeah\n", END_OF_INPUT):
+            with self.subTest(no):
+                code, output = self.me.on_terminal("account", "deactivate", prompt="[y/N] ", answer=no)
+                self.assertEqual(code, 1, output)
+                self.assertIn(f"End the account {url} for good? The next order makes a new one. [y/N]", output)
+                self.assert_one_sentence(output, "left as it is")
+                self.assertEqual((self.shown()["url"], self.shown()["status"]), (url, "valid"))
+        code, output = self.me.on_terminal("account", "deactivate", prompt="[y/N] ", answer=b"y\n")
+        self.assertEqual(code, 0, output)
+        self.assert_one_sentence(output, "the account is deactivated", "key.pem.deactivated")
+        self.assertTrue((self.folder_of_account / "key.pem.deactivated").exists())
+
+    def test_an_account_that_was_deactivated_elsewhere_is_told_with_the_commands_that_make_a_new_one(self):
+        url = self.shown()["url"]
+        elsewhere = self.folder / "elsewhere"
+        shutil.copytree(self.me.state, elsewhere)
+        code, output = self.account("deactivate", "--force", state_dir=elsewhere)
+        self.assertEqual(code, 0, output)
+        code, output = self.me.renew("--force")
+        self.assertEqual(code, 1, output)
+        self.assert_one_sentence(output, f"the account {url} is deactivated", "unauthorized")
+        set_aside, renew = re.findall(r"'acme-agent ([^']+)'", output)
+        code, output = self.me.run(*set_aside.split(), "--force", server=None)
+        self.assertEqual(code, 0, output)
+        code, output = self.me.run(*renew.split())
         self.assertEqual(code, 0, output)
         self.assertNotEqual(self.shown()["url"], url)
 

@@ -35,8 +35,8 @@ struct Problem {
   bool paused() const;
 
   /// One sentence: what the server says, with each subproblem and its name, and what to do where that is known;
-  /// `challenge` is the type of the one that has failed.
-  std::string sentence(std::string_view challenge = "http-01") const;
+  /// `challenge` is the type of the one that has failed, if it is about one.
+  std::string sentence(std::string_view challenge = "") const;
 };
 
 /// A server refused a request. Its remedy follows from the type of the problem, its not_before from Retry-After (of a

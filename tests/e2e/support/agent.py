@@ -53,6 +53,11 @@ class Agent:
         refuse_sanitizer_reports(output)
         return code, output
 
+    def on_terminal(self, *words, prompt, answer, **changes):
+        """The same on a terminal, where `answer` is typed when `prompt` stands there."""
+        return programs.run_on_terminal([self.case.agent_path, *words, *self.arguments(**changes)], prompt, answer,
+                                        env=agent_environment())
+
     def once(self, **more):
         return self.run("--once", **more)
 

@@ -2,8 +2,10 @@
 
 import os
 import pathlib
+import pty
 import pwd
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -136,6 +138,32 @@ def run(argv, seconds=60, env=None, user=None, cwd=None):
             output, _ = process.communicate()
             raise AssertionError(f"{argv[0]} took longer than {seconds} s; so far: {output[-2000:]}") from None
     return process.returncode, output
+
+
+def run_on_terminal(argv, prompt, answer, seconds=30, env=None):
+    """Runs a program on a terminal where `answer` (bytes) is typed as soon as `prompt` stands there: exit code and all that
+    stands there in the end."""
+    terminal, its_end = pty.openpty()
+    with subprocess.Popen([str(a) for a in argv], stdin=its_end, stdout=its_end, stderr=its_end, env=env or environment(),
+                          start_new_session=True) as process:
+        os.close(its_end)
+        shown = b""
+        end = time.monotonic() + seconds
+        try:
+            while select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
+                shown += os.read(terminal, 4096)
+                if answer and shown.endswith(prompt.encode()):
+                    os.write(terminal, answer)
+                    answer = None
+            process.kill()
+            raise AssertionError(f"{argv[0]} took longer than {seconds} s; so far: {shown}")
+        except OSError:  # nobody has the other end open any more
+            pass
+        finally:
+            os.close(terminal)
+    if answer:
+        raise AssertionError(f"{argv[0]} did not ask {prompt!r}: {shown}")
+    return process.returncode, shown.decode(errors="replace").replace("\r\n", "\n")
 
 
 def memory_of(pid):
