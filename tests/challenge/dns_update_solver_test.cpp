@@ -96,8 +96,10 @@ TEST_CASE("the record of dns-01 stands as long as the answer does") {
     const auto presentation = t.solver.present(answer_for("mydyn.example"), {});
     presentation->await_shown({});
     CHECK(t.shown() == std::vector<std::string>{dns01_value("token.thumb")});
+    CHECK(t.solver.has_to_clean_up());
   }
   CHECK(t.shown().empty());
+  CHECK_FALSE(t.solver.has_to_clean_up());
   CHECK(t.lines.take().empty());
 }
 
@@ -159,9 +161,92 @@ TEST_CASE("waiting for name servers ends with a stop") {
   CHECK_THROWS_AS(presentation->await_shown(stop.get_token()), Stopped);
 }
 
+/// A primary without BIND: it finds the zone, and does with each update what the test says.
+class Primary {
+ public:
+  using OnUpdate = std::function<bool(int number)>;  ///< Whether it answers.
+
+  explicit Primary(OnUpdate on_update) : on_update_(std::move(on_update)) {}
+
+  std::vector<std::string> updates() const {
+    const std::lock_guard lock(mutex_);
+    return updates_;
+  }
+
+  FastClock clock;
+  Lines lines;
+  Log log{LogLevel::info, LogFormat::text, clock, lines.descriptor()};
+  FakeNameServer server{[this](const Asked& asked) { return answer(asked); }};
+  DnsUpdateSolver solver{UpdateServer(
+                             {"127.0.0.1", server.endpoint().port}, std::nullopt, [] { return Resolver({}); }, clock),
+                         clock, log};
+
+ private:
+  std::vector<std::string> answer(const Asked& asked) {
+    constexpr unsigned authoritative = 0x0400;
+    constexpr unsigned update = 5;  // RFC 2136 1.3
+    if ((static_cast<unsigned char>(asked.query[2]) >> 3 & 15U) != update)
+      return {test::wire_response(asked, dns_no_such_name, {},
+                                  {test::wire_record("mydyn.example", RecordType::soa, test::wire_soa())},
+                                  authoritative)};
+    constexpr const char* no_class = "\0\xfe";  // RFC 2136 2.5.4: to be removed
+    const bool removal = asked.query.find(std::string(no_class, 2)) != std::string::npos;
+    int number = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      updates_.emplace_back(removal ? "remove" : "add");
+      number = static_cast<int>(updates_.size());
+    }
+    if (!on_update_(number)) return {};
+    return {test::wire_response(asked, dns_no_error, {}, {}, update << 11)};
+  }
+
+  OnUpdate on_update_;
+  mutable std::mutex mutex_;
+  std::vector<std::string> updates_;
+};
+
+using Updates = std::vector<std::string>;
+
+TEST_CASE("a stop while the record is being made leaves none, and the process waits for that") {
+  std::stop_source stop;
+  std::atomic<bool> waits_for_removal = false;
+  DnsUpdateSolver* solver = nullptr;
+  Primary t([&](int number) {
+    if (number == 1) return !stop.request_stop();
+    waits_for_removal = solver->has_to_clean_up();
+    return true;
+  });
+  solver = &t.solver;
+  t.server.leave_open();
+  CHECK_THROWS_AS(t.solver.present(answer_for("mydyn.example"), stop.get_token()), Stopped);
+  CHECK(t.updates() == Updates{"add", "remove"});
+  CHECK(waits_for_removal);
+  CHECK_FALSE(t.solver.has_to_clean_up());
+  CHECK(t.lines.take().empty());
+}
+
+TEST_CASE("a stop while the record stands does not keep it from being removed") {
+  Primary t([](int) { return true; });
+  std::stop_source stop;
+  auto presentation = t.solver.present(answer_for("mydyn.example"), stop.get_token());
+  stop.request_stop();
+  presentation.reset();
+  CHECK(t.updates() == Updates{"add", "remove"});
+}
+
+TEST_CASE("after a stop no record is made") {
+  Primary t([](int) { return true; });
+  std::stop_source stop;
+  stop.request_stop();
+  CHECK_THROWS_AS(t.solver.present(answer_for("mydyn.example"), stop.get_token()), Stopped);
+  CHECK(t.updates().empty());
+}
+
 TEST_CASE("a record that cannot be made is an error, and leaves nothing") {
   Solving t;
   CHECK_THROWS_AS(t.solver.present(answer_for("other.example"), {}), Error);
+  CHECK_FALSE(t.solver.has_to_clean_up());
   CHECK(t.lines.take().empty());
 }
 

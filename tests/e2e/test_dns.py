@@ -1,6 +1,7 @@
 """Names that are proven by the DNS: real BIND, real Pebble, signed updates."""
 
 import re
+import signal
 import subprocess
 import time
 
@@ -41,6 +42,47 @@ class SignedUpdates(DnsCase):
         self.assertEqual(self.named.log().count("adding an RR"), 2)
         self.assertEqual(self.texts_left(), [])
         self.assertEqual(self.ca.orders(), 1)
+
+    def test_a_wildcard_and_its_base_are_proven_by_two_records_at_one_name(self):
+        self.start(Named(self))
+        code, output = self.me.once(**self.update_options(domain=["mydyn.example", "*.mydyn.example"]))
+        self.assertEqual(code, 0, output)
+        self.assertEqual(self.ca.orders(), 1)
+        self.assertEqual(re.findall(r"adding an RR at '([^']*)' TXT", self.named.log()), ["_acme-challenge.mydyn.example"] * 2)
+        self.assertEqual(self.texts_left(), [])
+        names = subprocess.run(["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in", self.me.cert_dir / "cert.pem"],
+                               check=True, capture_output=True, text=True).stdout
+        self.assertEqual(sorted(re.findall(r"DNS:([^\s,]+)", names)), ["*.mydyn.example", "mydyn.example"])
+
+    def start_and_wait_for_the_record(self, *words):
+        self.start(Named(self, lag=60))
+        agent = self.me.start(*words, **self.update_options())
+        self.eventually(lambda: self.named.secondaries[1].lagged, 10, "a look at the secondary")
+        self.assertEqual(self.texts_left(), ["_acme-challenge.mydyn.example"])
+        return agent
+
+    def test_a_stop_while_the_record_stands_leaves_none(self):
+        agent = self.start_and_wait_for_the_record()
+        agent.send(signal.SIGTERM)
+        self.assertEqual(agent.wait(3), 0)
+        self.assertEqual(self.texts_left(), [])
+        self.assertNotIn("stays", agent.output())
+
+    def test_a_stop_of_a_single_run_while_the_record_stands_leaves_none(self):
+        agent = self.start_and_wait_for_the_record("--once")
+        agent.send(signal.SIGTERM)
+        self.assertEqual(agent.wait(3), 1)
+        self.assertEqual(self.texts_left(), [])
+
+    def test_the_end_of_the_agent_waits_for_a_primary_that_takes_its_time(self):
+        agent = self.start_and_wait_for_the_record()
+        self.named.program.send(signal.SIGSTOP)
+        agent.send(signal.SIGTERM)
+        time.sleep(1.5)  # without a record that stands it would have ended
+        self.assertTrue(agent.running, "the removal was not waited for")
+        self.named.program.send(signal.SIGCONT)
+        self.assertEqual(agent.wait(5), 0)
+        self.assertEqual(self.texts_left(), [])
 
     def test_the_server_is_asked_when_a_secondary_that_lags_has_caught_up(self):
         self.start(Named(self, lag=5))

@@ -16,7 +16,6 @@ import subprocess
 from support import programs, strace, tls
 from support.case import ServedCase
 from support.skips import skip
-from test_kills import handshake
 
 # What file systems return, those of the network and those that copy on write among them.
 NAMES = ["ENOSPC", "EIO", "EROFS", "EDQUOT"]
@@ -66,7 +65,7 @@ class Faulty(ServedCase):
             if placeholder:
                 ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*pair)
                 return 0
-            return handshake(*pair, self.root)
+            return tls.handshake(*pair, self.root)
         except ssl.SSLError as error:
             self.fail(f"no broker could start with what stands there: {error}; {told}")
 

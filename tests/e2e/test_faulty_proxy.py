@@ -10,7 +10,7 @@ import ssl
 import time
 import types
 
-from support import faulty_proxy, tls_files
+from support import faulty_proxy, tls, tls_files
 from support.agent import Agent
 from support.case import Case
 from support.faulty_proxy import FaultyProxy
@@ -27,23 +27,6 @@ AT_ONCE, AFTER_ANOTHER_RUN = "at once", "after another run"
 
 def moment(text):
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-
-
-def shown(certificate, key, root):
-    """The serial number of what a broker with these files would show to a device that trusts `root`; ssl.SSLError if the
-    key is another's, or if the device would not like it."""
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    broker = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    broker.load_cert_chain(certificate, key)
-    server = broker.wrap_bio(to_server, to_client, server_side=True)
-    client = ssl.create_default_context(cafile=str(root)).wrap_bio(to_client, to_server, server_hostname=NAME)
-    for _ in range(3):
-        for side in (client, server):
-            try:
-                side.do_handshake()
-            except ssl.SSLWantReadError:
-                pass
-    return int(client.getpeercert()["serialNumber"], 16)
 
 
 REQUESTS = (faulty_proxy.request_dropped, faulty_proxy.request_dropped_by_a_reset,
@@ -167,7 +150,7 @@ class Story:
 
     def pair(self, certificate, key, may_lack=False):
         try:
-            return shown(self.agent.cert_dir / certificate, self.agent.cert_dir / key, self.lane.root)
+            return tls.handshake(self.agent.cert_dir / certificate, self.agent.cert_dir / key, self.lane.root)
         except FileNotFoundError:
             if not may_lack:
                 self.fail(f"there is no {certificate} or {key}")

@@ -10,23 +10,6 @@ from support import agent, strace, tls
 from support.case import ServedCase
 
 
-def handshake(certificate, key, root):
-    """What a broker that starts on these files would show, judged by a device that trusts `root`; ssl.SSLError if it would
-    not start (the key is another's), or if the device would not like it."""
-    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_side.load_cert_chain(certificate, key)
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    server = server_side.wrap_bio(to_server, to_client, server_side=True)
-    client = ssl.create_default_context(cafile=str(root)).wrap_bio(to_client, to_server, server_hostname="mydyn.example")
-    for _ in range(3):
-        for side in (client, server):
-            try:
-                side.do_handshake()
-            except ssl.SSLWantReadError:
-                pass
-    return int(client.getpeercert()["serialNumber"], 16)
-
-
 # The steps; all between them leave things as they were.
 SEEN_BY_OTHERS = {"rename", "renameat", "renameat2", "symlink", "unlink", "unlinkat", "mkdir", "pidfd_send_signal", "kill",
                   "bind", "listen", "connect", "sendto"}
@@ -50,7 +33,7 @@ class Watched(ServedCase):
     def check_pair(self, folder, told="", files=("fullchain.pem", "privkey.pem")):
         """The serial number of the certificate in the pair that stands there."""
         try:
-            return handshake(*(folder / file for file in files), self.root)
+            return tls.handshake(*(folder / file for file in files), self.root)
         except (OSError, ssl.SSLError) as error:
             self.fail(f"no broker could start with what stands in {folder}: {error}; {told}")
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -96,6 +97,9 @@ class FakeNameServer {
 
   const Endpoint& endpoint() const { return endpoint_; }
 
+  /// A connection without any answer is left to the other side to close.
+  void leave_open() { leaves_open_ = true; }
+
  private:
   void serve() {
     for (;;) {
@@ -128,11 +132,13 @@ class FakeNameServer {
       for (const std::string& message : answer_({query.substr(2), true}))
         all += write_dns_number(message.size(), 2) + message;
       if (::send(connection, all.data(), all.size(), MSG_NOSIGNAL) < 0) all.clear();
+      if (all.empty() && leaves_open_) ::recv(connection, query.data(), query.size(), 0);
     }
     ::close(connection);
   }
 
   const Answer answer_;
+  std::atomic<bool> leaves_open_ = false;
   const int end_;
   int tcp_ = -1;
   int udp_ = -1;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <atomic>
+
 #include <acme_agent/base/log.hpp>
 #include <acme_agent/challenge/solver.hpp>
 #include <acme_agent/dns/update_server.hpp>
@@ -14,12 +16,16 @@ class DnsUpdateSolver final : public Solver {
 
   std::string type() const override { return "dns-01"; }
   std::string describe() const override { return "dns-01 by " + server_.describe(); }
+  bool has_to_clean_up() const override { return standing_ > 0; }
   std::unique_ptr<Presentation> present(const ChallengeAnswer& answer, const std::stop_token& stop) override;
 
  private:
+  class Record;
+
   const UpdateServer server_;
   Clock& clock_;
   Log& log_;
+  std::atomic<int> standing_ = 0;
 };
 
 }  // namespace acme_agent

@@ -37,6 +37,23 @@ def verify(port, root, name="mydyn.example", host="127.0.0.1"):
             return hashlib.sha256(tls.getpeercert(binary_form=True)).hexdigest()
 
 
+def handshake(certificate, key, root, name="mydyn.example"):
+    """The serial number of what a broker that starts on these files would show, judged by a device that trusts `root`;
+    ssl.SSLError if it would not start (the key is another's), or if the device would not like it."""
+    broker = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    broker.load_cert_chain(certificate, key)
+    to_broker, to_device = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = [ssl.create_default_context(cafile=str(root)).wrap_bio(to_device, to_broker, server_hostname=name),
+             broker.wrap_bio(to_broker, to_device, server_side=True)]
+    for _ in range(3):
+        for side in sides:
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+    return int(sides[0].getpeercert()["serialNumber"], 16)
+
+
 def shakes_hands(port):
     try:
         return bool(served(port))
