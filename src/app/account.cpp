@@ -114,6 +114,15 @@ Shown look_at(const Place& place, const Accounts& accounts) {
     if (shown.account.url.empty())
       throw Error(Remedy::retry, "the server does not know our account; the next order makes a new one");
     shown.info = session.account(never);
+  } catch (const ProblemError& refused) {
+    shown.error = refused.message();
+    if (refused.problem().type != "unauthorized") return shown;
+    // RFC 8555 7.3.6: what may not even be looked at is deactivated.
+    shown.info = AccountInfo{Status::deactivated, shown.contact(), std::nullopt};
+    shown.error =
+        '"' + printable(refused.problem().detail, 400) +
+        "\" (unauthorized); set it aside with 'acme-agent account deactivate', and the next order makes a new "
+        "one";
   } catch (const Error& error) {
     shown.error = error.message();
   }
