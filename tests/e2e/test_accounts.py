@@ -198,6 +198,7 @@ class Account(Case):
         self.assert_one_sentence(output, "the account is deactivated", "key.pem.deactivated")
         self.assertTrue((self.folder_of_account / "key.pem.deactivated").exists())
 
+    @row("RFC 8555 7.3.6", "an account that ended elsewhere is told, and replaced when asked for")
     def test_an_account_that_was_deactivated_elsewhere_is_told_with_the_commands_that_make_a_new_one(self):
         url = self.shown()["url"]
         elsewhere = self.folder / "elsewhere"

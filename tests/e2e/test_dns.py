@@ -7,6 +7,7 @@ import time
 
 from support import programs
 from support.case import Case
+from support.conformance import row
 from support.named import Named, bound_to_port_53
 from support.skips import skip
 
@@ -43,6 +44,7 @@ class SignedUpdates(DnsCase):
         self.assertEqual(self.texts_left(), [])
         self.assertEqual(self.ca.orders(), 1)
 
+    @row("RFC 8555 8.4", "dns-01 by signed updates (RFC 2136), a wildcard beside its base")
     def test_a_wildcard_and_its_base_are_proven_by_two_records_at_one_name(self):
         self.start(Named(self))
         code, output = self.me.once(**self.update_options(domain=["mydyn.example", "*.mydyn.example"]))
@@ -162,6 +164,7 @@ class OwnResolver(DnsCase):
         self.agent_path = wrapper
         super().start(named, **options)
 
+    @row("draft-ietf-acme-dns-persist", "dns-persist-01")
     def test_the_line_that_is_printed_for_the_zone_proves_the_name_from_then_on(self):
         self.start(Named(self, updates=False), challenge="dns-persist-01")
         code, output = self.me.once()
