@@ -19,6 +19,7 @@ ROOMS = {
     "config": (("base",), ("boost", "idn2")),
     "acme": (("base", "crypto", "net"), ("nlohmann",)),
     "store": (("base", "crypto", "sys"), ("nlohmann",)),
+    "certbot": (("base", "crypto", "sys"), ("nlohmann",)),
     "dns": (("base", "crypto", "sys"), ()),
     "challenge": (("base", "crypto", "net", "sys", "dns"), ()),
     "broker": (("base", "crypto", "net", "sys"), ()),

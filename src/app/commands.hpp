@@ -20,6 +20,7 @@ int check(const CommandLine& command_line, const Environment& environment);
 int revoke(const CommandLine& command_line, const Environment& environment);
 int remove(const CommandLine& command_line, const Environment& environment);
 int account(const CommandLine& command_line, const Environment& environment);
+int import_from(const CommandLine& command_line, const Environment& environment);
 
 /// Thrown by renew(): neither a running agent nor the configuration looks after it.
 class NothingToRenew : public Error {

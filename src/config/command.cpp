@@ -152,6 +152,30 @@ All but show want the agent stopped. Exit code 0: done, 1: not, 2: wrong usage.
 
 Next: acme-agent account show
 )"},
+    Command{.name = "import",
+            .arguments = "certbot DIR",
+            .fewest_arguments = 2,
+            .most_arguments = 2,
+            .everyday = false,
+            .meaning = "take over what another client has",
+            .page = R"(Usage: acme-agent import certbot DIR [OPTION...] > SECTIONS
+
+Takes over the certificates, keys and accounts that certbot has in DIR
+(/etc/letsencrypt) into the state folder, so that the next renewal is ours,
+with the same account. Standard output is the part of the configuration that
+goes with them; standard error tells what certbot did and we do not. Nothing in
+DIR is changed, and neither is the configuration. The agent must not run.
+
+An account that we have at a server stays, and so does a newer certificate.
+
+Afterwards: put the sections into the configuration file; let the broker read
+STATE/live/NAME, or set cert-dir; stop certbot's own renewal, by its timer
+('systemctl disable --now certbot.timer') or by moving DIR/renewal/NAME.conf
+away. The way back: stop the agent, and undo that; certbot goes on as before.
+Exit code: 0 all is taken over, 1 something is not, 2 wrong usage.
+
+Next: acme-agent check
+)"},
     Command{.name = "help",
             .arguments = "COMMAND",
             .most_arguments = 1,
@@ -161,7 +185,7 @@ Next: acme-agent account show
         .name = "version", .arguments = "", .everyday = false, .meaning = "the version of this program", .page = ""},
 };
 
-constexpr std::string_view later[] = {"doctor", "ca", "tasmota", "watch", "import", "init"};
+constexpr std::string_view later[] = {"doctor", "ca", "tasmota", "watch", "init"};
 
 }  // namespace
 

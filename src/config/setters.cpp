@@ -134,10 +134,8 @@ bool https_url(std::string_view text) {
 }
 
 Server server_called(const std::string& server) {
-  if (server == "letsencrypt") return {server, "https://acme-v02.api.letsencrypt.org/directory"};
-  if (server == "letsencrypt-staging") return {server, "https://acme-staging-v02.api.letsencrypt.org/directory"};
-  if (server == "zerossl") return {server, "https://acme.zerossl.com/v2/DV90"};
-  if (server == "google") return {server, "https://dv.acme-v02.api.pki.goog/directory"};
+  for (const Server& known : named_servers())
+    if (server == known.name) return known;
   if (server == "local") refuse("the server 'local' is not in this version yet: choose letsencrypt or a URL");
   if (server.starts_with("http://")) {
     refuse(in_quotes(server) +
@@ -153,6 +151,13 @@ Server server_called(const std::string& server) {
 }
 
 }  // namespace
+
+std::vector<Server> named_servers() {
+  return {{"letsencrypt", "https://acme-v02.api.letsencrypt.org/directory"},
+          {"letsencrypt-staging", "https://acme-staging-v02.api.letsencrypt.org/directory"},
+          {"zerossl", "https://acme.zerossl.com/v2/DV90"},
+          {"google", "https://dv.acme-v02.api.pki.goog/directory"}};
+}
 
 std::string_view broken_rule_of_name(std::string_view name) {
   constexpr std::string_view allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";

@@ -90,7 +90,7 @@ TEST_CASE("what a later version brings is called by its name, not a typing error
     CHECK(refusal({"--" + option}) == "--" + option + " is not in this version yet");
     CHECK(refusal({"--" + option + "=x"}) == "--" + option + " is not in this version yet");
   }
-  for (const std::string command : {"doctor", "ca", "tasmota", "watch", "import", "init"}) {
+  for (const std::string command : {"doctor", "ca", "tasmota", "watch", "init"}) {
     CHECK(refusal({command}) == "the command '" + command + "' is not in this version yet");
   }
 }

@@ -42,7 +42,7 @@ TEST_CASE("the overview fits a terminal of 80 columns and 24 lines, with the pro
 }
 
 TEST_CASE("every page fits 80 columns and ends with what to do next") {
-  for (const std::string topic : {"", "options", "run", "status", "renew", "check", "account", "revoke", "remove"}) {
+  for (const std::string topic : {"", "options", "run", "status", "renew", "check", "account", "revoke", "remove", "import"}) {
     CAPTURE(topic);
     const std::string text = help_text(topic);
     CHECK(longest_line(text) < 80);
@@ -110,7 +110,7 @@ TEST_CASE("the overview names every command") {
   for (const std::string command : {"run", "status [NAME...]", "renew NAME", "check", "help"}) {
     CHECK(contains(help_text(""), "\n  " + command));
   }
-  CHECK(contains(help_text(""), "\n  and               revoke, remove, account, version\n"));
+  CHECK(contains(help_text(""), "\n  and               revoke, remove, account, import, version\n"));
 }
 
 TEST_CASE("an unknown topic is refused with the nearest one") {

@@ -31,6 +31,7 @@ install_missing() {
   for package in $missing; do
     case $package in
       mosquitto | caddy) $as_root systemctl disable --quiet --now "$package.service" ;;
+      certbot) $as_root systemctl disable --quiet --now certbot.timer ;;
       bind9) $as_root systemctl disable --quiet --now named.service ;;
     esac
   done

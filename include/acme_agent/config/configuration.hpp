@@ -33,6 +33,9 @@ struct Server {
   bool operator==(const Server&) const = default;
 };
 
+/// The servers that have a name of their own.
+std::vector<Server> named_servers();
+
 /// What one certificate shall be.
 struct CertificateSettings {
   std::string name;
@@ -80,7 +83,7 @@ struct Configuration {
 /// The command line, taken apart.
 struct CommandLine {
   std::string command =
-      "run";  ///< "run", "status", "renew", "check", "revoke", "remove", "account", "help", "version".
+      "run";  ///< "run", "status", "renew", "check", "revoke", "remove", "account", "import", "help", "version".
   std::vector<std::string> arguments;  ///< NAME... of status and renew, COMMAND of help.
   std::optional<std::filesystem::path> config;
   bool once = false;
