@@ -192,6 +192,7 @@ void check_webroots(const Configuration& configuration) {
 int run(const CommandLine& command_line, const Environment& environment) {
   Configuration configuration = load_apart(command_line, environment);
   refuse_empty(configuration);
+  if (command_line.dry_run) return dry_run(configuration);
   check_machine(configuration);
   block_signals();
   Wiring wiring(configuration);
@@ -205,7 +206,8 @@ int renew(const CommandLine& command_line, const Environment& environment) {
 
   const nlohmann::json request{{"renew", name}, {"force", command_line.force}};
   const StateFolder state(configuration.state_dir);
-  if (const auto reply = ask_control(state.control_socket(), request.dump())) {
+  const auto reply = command_line.dry_run ? std::nullopt : ask_control(state.control_socket(), request.dump());
+  if (reply) {
     const nlohmann::json answer = nlohmann::json::parse(*reply, nullptr, false);
     if (!answer.is_object()) throw Error(Remedy::retry, "the running agent ended before it answered; see its log");
     if (answer.value("unknown", false))
@@ -220,10 +222,12 @@ int renew(const CommandLine& command_line, const Environment& environment) {
   for (const CertificateSettings& settings : configuration.certificates) known.push_back(settings.name);
   std::erase_if(configuration.certificates, [&](const CertificateSettings& other) { return other.name != name; });
   if (configuration.certificates.empty())
-    throw NothingToRenew(Remedy::ask_operator, "no agent runs on " + state.path().string() +
-                                                   ", and the configuration has no certificate named '" + name + "'" +
-                                                   (known.empty() ? "" : " (it has " + join(known) + ")") +
-                                                   ": start the agent, or give the options that it is started with");
+    throw NothingToRenew(Remedy::ask_operator,
+                         (command_line.dry_run ? "" : "no agent runs on " + state.path().string() + ", and ") +
+                             "the configuration has no certificate named '" + name + "'" +
+                             (known.empty() ? "" : " (it has " + join(known) + ")") +
+                             ": start the agent, or give the options that it is started with");
+  if (command_line.dry_run) return dry_run(configuration);
   check_machine(configuration);
   block_signals();
   Wiring wiring(configuration);

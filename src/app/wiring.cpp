@@ -132,12 +132,6 @@ Resolver system_resolver() {
   return Resolver::of_system();
 }
 
-std::vector<std::string> look_at_names(const std::vector<Identifier>& names, const std::string& challenge,
-                                       const std::vector<std::string>& issuers, const std::stop_token& stop) {
-  constexpr Duration patience = std::chrono::seconds(5);
-  return explain_names(system_resolver(), names, challenge, issuers, own_addresses(), patience, stop);
-}
-
 std::string pid_text(FileLock::Holder holder) {
   return holder.pid > 0 ? " (pid " + std::to_string(holder.pid) + ")" : "";
 }
@@ -189,6 +183,12 @@ void check_machine(const Configuration& configuration) {
   std::string all;
   for (const std::string& complaint : complaints) all += (all.empty() ? "" : "\n") + complaint;
   if (!all.empty()) throw Error(Remedy::ask_operator, all);
+}
+
+std::vector<std::string> look_at_names(const std::vector<Identifier>& names, const std::string& challenge,
+                                       const std::vector<std::string>& issuers, const std::stop_token& stop) {
+  constexpr Duration patience = std::chrono::seconds(5);
+  return explain_names(system_resolver(), names, challenge, issuers, own_addresses(), patience, stop);
 }
 
 std::filesystem::path cert_dir_of(const CertificateSettings& settings, const StateFolder& state) {

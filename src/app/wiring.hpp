@@ -32,6 +32,10 @@ FileLock lock_state(const StateFolder& state, const std::string& advice);
 /// A client for a server, as the settings of a certificate have it.
 std::unique_ptr<Transport> connect(const CertificateSettings& settings);
 
+/// ExplainNames with what this machine sees.
+std::vector<std::string> look_at_names(const std::vector<Identifier>& names, const std::string& challenge,
+                                       const std::vector<std::string>& issuers, const std::stop_token& stop);
+
 /// Everything that lives as long as the process and is made of the configuration: the one place that knows both.
 class Wiring {
  public:

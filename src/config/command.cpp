@@ -30,11 +30,14 @@ state afterwards:
   2  wrong usage or configuration; nothing was done
   3  all is well, but the broker does not serve it
 
+--dry-run goes the whole way once, at the staging server of the CA, with an
+account of its own, and keeps and deploys nothing: 0 if all went well, else 1.
+
 Running the agent means agreeing to the terms of service of the server.
 
 Next: a trial that costs nothing of the real server's limits
-  acme-agent --once --server letsencrypt-staging --domain mydyn.example
-Then the same without --server, and 'acme-agent status'.
+  acme-agent --dry-run --domain mydyn.example
+Then the same without --dry-run, and 'acme-agent status'.
 )"},
     Command{.name = "status",
             .arguments = "[NAME...]",
@@ -61,14 +64,15 @@ Next, if a certificate is not as it should be: acme-agent renew NAME
             .fewest_arguments = 1,
             .most_arguments = 1,
             .meaning = "try again now; with --force renew even if not due",
-            .page = R"(Usage: acme-agent renew NAME [--force] [OPTION...]
+            .page = R"(Usage: acme-agent renew NAME [--force] [--dry-run] [OPTION...]
 
 Works on the certificate NAME now: after a failure without waiting for the
 next try, and looks at the broker again. The agent that runs does it (its
 options count then, not ours), else it is done here.
 
 --force renews it even if it is not due. Servers limit how often the same
-names may be certified, so do not repeat it.
+names may be certified, so do not repeat it. --dry-run is a trial with nothing
+kept or deployed, by our options, at the staging server ('help run').
 
 Next: acme-agent status NAME
 )"},

@@ -119,6 +119,8 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
       line.once = true;
     } else if (name == "force") {
       line.force = true;
+    } else if (name == "dry-run") {
+      line.dry_run = true;
     } else if (name == "json") {
       line.json = true;
     } else if (name == "files") {
@@ -143,6 +145,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     line.arguments.clear();
   } else {
     refuse_elsewhere(line.once, "once", {"run"}, line);
+    refuse_elsewhere(line.dry_run, "dry-run", {"run", "renew"}, line);
     refuse_elsewhere(line.force, "force", {"renew", "account"}, line);
     refuse_elsewhere(line.files, "files", {"remove"}, line);
     refuse_elsewhere(!line.reason.empty(), "reason", {"revoke"}, line);

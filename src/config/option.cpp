@@ -243,6 +243,9 @@ constexpr std::array table = {
            .name = "force",
            .meaning = "with renew: even if a renewal was made just now; with account deactivate: without a question"},
     Option{.group = command_line,
+           .name = "dry-run",
+           .meaning = "a trial: the whole way at the staging server, with nothing kept and nothing deployed"},
+    Option{.group = command_line,
            .name = "reason",
            .argument = "WORD",
            .meaning = "with revoke: key-compromise, superseded, cessation-of-operation or unspecified"},
@@ -252,8 +255,8 @@ constexpr std::array table = {
     Option{.group = command_line, .name = "version", .meaning = "the version of this program"},
 };
 
-constexpr std::string_view later[] = {"deploy", "device-trust", "for",    "broker",  "status-listen",  "mqtt",
-                                      "alert",  "as",           "format", "dry-run", "max-chain-bytes"};
+constexpr std::string_view later[] = {"deploy", "device-trust", "for", "broker", "status-listen",
+                                      "mqtt",   "alert",        "as",  "format", "max-chain-bytes"};
 
 }  // namespace
 

@@ -88,6 +88,7 @@ struct CommandLine {
   std::optional<std::filesystem::path> config;
   bool once = false;
   bool force = false;
+  bool dry_run = false;
   bool json = false;
   bool files = false;
   std::string reason;                                        ///< Empty: none.
