@@ -42,7 +42,8 @@ TEST_CASE("the overview fits a terminal of 80 columns and 24 lines, with the pro
 }
 
 TEST_CASE("every page fits 80 columns and ends with what to do next") {
-  for (const std::string topic : {"", "options", "run", "status", "renew", "check", "account", "revoke", "remove", "import"}) {
+  for (const std::string topic :
+       {"", "options", "run", "status", "renew", "check", "account", "revoke", "remove", "import"}) {
     CAPTURE(topic);
     const std::string text = help_text(topic);
     CHECK(longest_line(text) < 80);
