@@ -44,7 +44,7 @@ ProblemError refusal(const Response& response, const std::string& url, const Clo
   if (problem.instance.empty() && problem.type == "userActionRequired")
     if (const std::vector<std::string> terms = links(response, "terms-of-service"); !terms.empty())
       problem.instance = terms.front();
-  return ProblemError(std::move(problem), retry_after(response, clock), clock.now());
+  return ProblemError(std::move(problem), retry_after(response, clock));
 }
 
 }  // namespace acme_agent

@@ -10,8 +10,6 @@ namespace {
 
 /// The page where a paused account is taken up again has a long address.
 constexpr std::size_t longest_detail = 2000;
-/// A paused account stays so until somebody acts: asking more often only lengthens it.
-constexpr Duration shortest_pause = std::chrono::hours(24);
 
 /// What is known about a type of problem: what mends it, what it means, and what can be done about it.
 struct Known {
@@ -187,9 +185,7 @@ std::optional<TimePoint> moment_in_text(std::string_view text) {
   return parse_rfc3339(std::string(text.substr(0, date_length)) + 'Z');
 }
 
-std::optional<TimePoint> not_before(const Problem& problem, const std::optional<TimePoint>& retry_after,
-                                    TimePoint now) {
-  if (problem.paused()) return std::max(retry_after.value_or(now), now + shortest_pause);
+std::optional<TimePoint> not_before(const Problem& problem, const std::optional<TimePoint>& retry_after) {
   return retry_after || problem.type != "rateLimited" ? retry_after : moment_in_text(problem.detail);
 }
 
@@ -198,6 +194,7 @@ Remedy remedy(const Problem& problem, const std::optional<TimePoint>& retry_afte
     const Known* known = find_known(sub.type);
     return known != nullptr && known->remedy == Remedy::ask_operator;
   };
+  if (problem.paused()) return Remedy::ask_operator;
   if (problem.type == "compound" && std::any_of(problem.subproblems.begin(), problem.subproblems.end(), asks_operator))
     return Remedy::ask_operator;
   if (const Known* known = find_known(problem.type)) return known->remedy;
@@ -219,7 +216,9 @@ std::string Problem::sentence(std::string_view challenge) const {
   const Known* known = find_known(type);
   if (paused())
     return named("THE ACCOUNT IS PAUSED by the server", server) +
-           ", and nothing is issued for these names until somebody visits the page named here: " + quote(type, detail);
+           ", and nothing is issued for these names until somebody visits the page named here, and then says "
+           "'acme-agent renew NAME': " +
+           quote(type, detail);
   std::string text = named(known != nullptr ? meaning_of(*known, challenge) : "the server refused", server);
   if (known == nullptr && status != 0) text += " with status " + std::to_string(status);
   if (const std::string said = quote(type, detail); !said.empty()) text += ": " + said;
@@ -234,10 +233,10 @@ std::string Problem::sentence(std::string_view challenge) const {
   return text;
 }
 
-ProblemError::ProblemError(Problem problem, std::optional<TimePoint> retry_after, TimePoint now)
+ProblemError::ProblemError(Problem problem, std::optional<TimePoint> retry_after)
     : Error(acme_agent::remedy(problem, retry_after),
-            acme_agent::message(problem, acme_agent::not_before(problem, retry_after, now)),
-            acme_agent::not_before(problem, retry_after, now)),
+            acme_agent::message(problem, acme_agent::not_before(problem, retry_after)),
+            acme_agent::not_before(problem, retry_after)),
       problem_(std::move(problem)) {}
 
 }  // namespace acme_agent

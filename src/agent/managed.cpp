@@ -1,6 +1,8 @@
 #include <algorithm>
 
 #include <acme_agent/agent/managed.hpp>
+#include <acme_agent/base/text.hpp>
+#include <acme_agent/sys/file.hpp>
 
 namespace acme_agent {
 
@@ -8,6 +10,12 @@ const AcmeServer* Managed::server_at(const std::string& url) const {
   const auto found =
       std::find_if(servers.begin(), servers.end(), [&](const auto& server) { return server->url == url; });
   return found == servers.end() ? nullptr : found->get();
+}
+
+PrivateKey read_key_file(const Managed& managed) {
+  const std::optional<Secret> pem = read_file(managed.key_file);
+  if (!pem) throw Error(Remedy::ask_operator, "the key file " + printable(managed.key_file) + " is gone: put it back");
+  return PrivateKey::from_pem(*pem);
 }
 
 std::string what_of(KeyType key_type, std::vector<Identifier> identifiers) {

@@ -270,9 +270,7 @@ void Renewer::Attempt::note_failure(const AcmeServer& server, const Error& error
 }
 
 PrivateKey Renewer::Attempt::operators_key() const {
-  const std::optional<Secret> pem = read_file(managed.key_file);
-  if (!pem) throw Error(Remedy::ask_operator, "the key file " + printable(managed.key_file) + " is gone: put it back");
-  PrivateKey key = PrivateKey::from_pem(*pem);
+  PrivateKey key = read_key_file(managed);
   if (is_compromised(key))
     throw Error(Remedy::ask_operator, "the key in " + printable(managed.key_file) +
                                           " was revoked as compromised: put another one there and reload acme-agent "

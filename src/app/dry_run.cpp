@@ -123,13 +123,6 @@ class TrialAccount {
   const std::stop_token& stop_;
 };
 
-PrivateKey key_for(const Managed& managed) {
-  if (managed.key_file.empty()) return PrivateKey::generate(managed.key_type);
-  const std::optional<Secret> pem = read_file(managed.key_file);
-  if (!pem) throw Error(Remedy::ask_operator, "the key file " + printable(managed.key_file) + " is gone: put it back");
-  return PrivateKey::from_pem(*pem);
-}
-
 /// The whole way, and what it has proven.
 std::string try_out(const Managed& managed, Wiring& wiring, const std::stop_token& stop) {
   const AcmeServer& server = *managed.servers.front();
@@ -145,7 +138,7 @@ std::string try_out(const Managed& managed, Wiring& wiring, const std::stop_toke
   request.key = [&](const std::string&, bool refused) {
     if (refused && !managed.key_file.empty())
       throw Error(Remedy::ask_operator, server.name + " does not take the key in " + printable(managed.key_file));
-    return key_for(managed);
+    return managed.key_file.empty() ? PrivateKey::generate(managed.key_type) : read_key_file(managed);
   };
   request.validation_failed = [&](const ValidationError& failed, bool another_way) {
     if (another_way) wiring.log().warning(failed.message() + "; trying the next challenge", managed.name);

@@ -15,7 +15,7 @@ Problem problem_of(const std::string& type, const std::string& detail = "") {
 }
 
 Remedy remedy_of(const std::string& type) {
-  return ProblemError(problem_of(type), std::nullopt, TimePoint()).remedy();
+  return ProblemError(problem_of(type), std::nullopt).remedy();
 }
 
 bool contains(const std::string& text, const std::string& part) {
@@ -77,23 +77,23 @@ TEST_CASE("a rate limit names its moment, from the header or else from the text"
   const auto in_text = parse_rfc3339("2026-11-23T18:30:00Z");
   const auto in_header = parse_rfc3339("2026-11-23T20:00:00Z");
 
-  const ProblemError by_text(problem_of("rateLimited", text), std::nullopt, TimePoint());
+  const ProblemError by_text(problem_of("rateLimited", text), std::nullopt);
   CHECK(by_text.not_before() == in_text);
   CHECK(by_text.message().ends_with("; not to be tried again before 2026-11-23T18:30:00Z"));
 
-  CHECK(ProblemError(problem_of("rateLimited", text), in_header, TimePoint()).not_before() == in_header);
-  CHECK(ProblemError(problem_of("rateLimited", "soon"), std::nullopt, TimePoint()).not_before() == std::nullopt);
-  CHECK(ProblemError(problem_of("rateLimited", "retry after 2026-13-99 99:99:99 UTC"), std::nullopt, TimePoint())
-            .not_before() == std::nullopt);
+  CHECK(ProblemError(problem_of("rateLimited", text), in_header).not_before() == in_header);
+  CHECK(ProblemError(problem_of("rateLimited", "soon"), std::nullopt).not_before() == std::nullopt);
+  CHECK(ProblemError(problem_of("rateLimited", "retry after 2026-13-99 99:99:99 UTC"), std::nullopt).not_before() ==
+        std::nullopt);
   // Elsewhere such a text may be quoted from a stranger's server.
-  CHECK(ProblemError(problem_of("unauthorized", text), std::nullopt, TimePoint()).not_before() == std::nullopt);
+  CHECK(ProblemError(problem_of("unauthorized", text), std::nullopt).not_before() == std::nullopt);
 }
 
 TEST_CASE("a server that is busy without saying why is waited for if it says how long") {
   Problem busy;
   busy.status = 503;
-  CHECK(ProblemError(busy, std::nullopt, TimePoint()).remedy() == Remedy::retry);
-  CHECK(ProblemError(busy, parse_rfc3339("2026-11-23T20:00:00Z"), TimePoint()).remedy() == Remedy::wait);
+  CHECK(ProblemError(busy, std::nullopt).remedy() == Remedy::retry);
+  CHECK(ProblemError(busy, parse_rfc3339("2026-11-23T20:00:00Z")).remedy() == Remedy::wait);
 }
 
 }  // namespace

@@ -320,8 +320,10 @@ TEST_CASE("an account that Let's Encrypt has paused is told loudly, with the pag
           "Your account is temporarily prevented from requesting certificates for mydyn.example and possibly others. "
           "Please visit: https://portal.letsencrypt.org/sfe/v1/unpause?jwt=abc",
           "THE ACCOUNT IS PAUSED by " + at_ca.substr(0, at_ca.size() - 1) +
-              ", and nothing is issued for these names until somebody visits the page named here: {}",
-          Remedy::wait, "2026-11-24T05:00:00Z", "3600"}});
+              ", and nothing is issued for these names until somebody visits the page named here, and then says "
+              "'acme-agent "
+              "renew NAME': {}",
+          Remedy::ask_operator, "2026-11-23T06:00:00Z", "3600"}});
 }
 
 }  // namespace

@@ -611,7 +611,7 @@ TEST_CASE("of two servers that have both not answered, each knows its order agai
   CHECK_FALSE(t.state.certificate(one.name).pending());
 }
 
-TEST_CASE("an account that is paused is shown loudly and left alone for a day") {
+TEST_CASE("an account that is paused is shown loudly and left alone for a day, unless somebody asks") {
   Renewing t;
   Response paused;
   paused.status = 429;
@@ -626,12 +626,20 @@ TEST_CASE("an account that is paused is shown loudly and left alone for a day") 
   CHECK(outcome.problem.find("PAUSED") != std::string::npos);
   CHECK(outcome.problem.find("https://ca.example/sfe/v1/unpause?jwt=abc") != std::string::npos);
   CHECK(outcome.next == t.clock.now() + day);
-  t.clock.advance(day - 1s);
+  t.clock.advance(59s);
   const int orders = t.ca.count("/new-order");
   t.renew(one, {.look = true, .now = true});
+  CHECK(t.ca.count("/new-order") == orders);  // the server has named a minute
+  t.clock.advance(day - 1min);
+  t.renew(one, {.look = true});
   CHECK(t.ca.count("/new-order") == orders);
-  t.clock.advance(2s);
-  CHECK(t.renew(one).exit_code() == 0);
+  SUBCASE("the day is over") {
+    t.clock.advance(1s);
+    CHECK(t.renew(one).exit_code() == 0);
+  }
+  SUBCASE("somebody has visited the page") {
+    CHECK(t.renew(one, {.look = true, .now = true}).exit_code() == 0);
+  }
 }
 
 TEST_CASE("a wait that the server names is kept to the second, not rounded up to our ladder") {

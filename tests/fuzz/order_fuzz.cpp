@@ -23,7 +23,7 @@ void check_identifier(const Identifier& identifier) {
 }
 
 void check_error(const std::optional<Problem>& error) {
-  if (error) expect_shown(ProblemError(*error, std::nullopt, TimePoint()));
+  if (error) expect_shown(ProblemError(*error, std::nullopt));
 }
 
 void check_order(const Order& order) {

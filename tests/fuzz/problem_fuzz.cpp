@@ -12,7 +12,7 @@ void one_input(std::string_view input) {
     if (sub.identifier) expect(parse_identifier(sub.identifier->value) == *sub.identifier, "a name reads as itself");
   }
   expect_sentence(problem->sentence());
-  expect_shown(ProblemError(*problem, std::nullopt, TimePoint()));
+  expect_shown(ProblemError(*problem, std::nullopt));
 
   const std::optional<Problem> again = read_problem(to_json(*problem).dump());
   expect(again && again->sentence() == problem->sentence(), "a problem reads as itself", problem->sentence());

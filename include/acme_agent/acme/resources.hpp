@@ -40,10 +40,10 @@ struct Problem {
 };
 
 /// A server refused a request. Its remedy follows from the type of the problem, its not_before from Retry-After (of a
-/// rate limit, also from its text); of an account that is paused, it is a day ahead of `now` at least.
+/// rate limit, also from its text).
 class ProblemError final : public Error {
  public:
-  ProblemError(Problem problem, std::optional<TimePoint> retry_after, TimePoint now);
+  ProblemError(Problem problem, std::optional<TimePoint> retry_after);
 
   const Problem& problem() const { return problem_; }
 

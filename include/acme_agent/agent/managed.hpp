@@ -46,6 +46,9 @@ struct Managed {
   bool operator==(const Managed&) const = default;
 };
 
+/// The operator's own key. Throws Error (ask_operator) if the file is gone or holds none.
+PrivateKey read_key_file(const Managed& managed);
+
 /// Kind of key and names, in one line that is the same for the same ones.
 std::string what_of(KeyType key_type, std::vector<Identifier> identifiers);
 
