@@ -70,6 +70,10 @@ constexpr std::array known_problems = {
           "the next order makes a new one"},
 };
 
+/// RFC 9110 15.6.2: whatever the type says, the server cannot do this for anybody.
+constexpr int not_implemented = 501;
+constexpr Known not_offered{"", Remedy::ask_operator, "the server does not offer this", ""};
+
 /// What can be done where a challenge has failed.
 struct Advice {
   std::string_view challenge;
@@ -163,6 +167,7 @@ std::string quote(const std::string& type, const std::string& detail) {
 /// Its own, or that on its parts, which have the cause.
 std::vector<std::string_view> advice_on(const Problem& problem, std::string_view challenge) {
   std::vector<std::string_view> all;
+  if (problem.status == not_implemented) return all;
   const auto add = [&](const std::string& about, const std::string& said) {
     const Known* known = find_known(about);
     const std::string_view one = known != nullptr ? advice_on(*known, challenge, said) : "";
@@ -194,6 +199,7 @@ Remedy remedy(const Problem& problem, const std::optional<TimePoint>& retry_afte
     const Known* known = find_known(sub.type);
     return known != nullptr && known->remedy == Remedy::ask_operator;
   };
+  if (problem.status == not_implemented) return not_offered.remedy;
   if (problem.paused()) return Remedy::ask_operator;
   if (problem.type == "compound" && std::any_of(problem.subproblems.begin(), problem.subproblems.end(), asks_operator))
     return Remedy::ask_operator;
@@ -213,7 +219,7 @@ bool Problem::paused() const {
 }
 
 std::string Problem::sentence(std::string_view challenge) const {
-  const Known* known = find_known(type);
+  const Known* known = status == not_implemented ? &not_offered : find_known(type);
   if (paused())
     return named("THE ACCOUNT IS PAUSED by the server", server) +
            ", and nothing is issued for these names until somebody visits the page named here, and then says "

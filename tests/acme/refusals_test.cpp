@@ -315,6 +315,11 @@ TEST_CASE("each limit that Let's Encrypt documents is told with its moment, and 
   check(table);
 }
 
+TEST_CASE("what a server does not offer at all is not blamed on a name") {
+  check({{"rejectedIdentifier", 501, "The requested operation is not implemented", at_ca + "does not offer this: {}",
+          Remedy::ask_operator}});
+}
+
 TEST_CASE("an account that Let's Encrypt has paused is told loudly, with the page that takes it up again") {
   check({{"rateLimited", 429,
           "Your account is temporarily prevented from requesting certificates for mydyn.example and possibly others. "

@@ -139,3 +139,10 @@ class WithCaddy(Acme, Case):
 
     def server(self, names):
         return Caddy(self, names)
+
+    def test_what_it_does_not_offer_is_told(self):
+        self.begin()
+        self.obtain()
+        code, output = self.me.run("account", "rollover")
+        self.assertEqual(code, 2, output)
+        self.assert_one_sentence(output, "the account keeps its key", "does not offer this")
