@@ -24,7 +24,7 @@ class ChallengeCase(Case):
 
     def setUp(self):
         super().setUp()
-        self.ca = self.pebble(version=self.pebble_version, authz_reuse=0)
+        self.ca = self.pebble(version=self.pebble_version, authz_reuse=0, nonce_reject=50)
         self.me = self.agent(self.ca, key_type="ec256")
 
     def obtain(self, **options):
@@ -41,7 +41,7 @@ class TlsAlpn(ChallengeCase):
     def test_several_names_are_proven_in_one_order(self):
         names = [f"{letter}.mydyn.example" for letter in "abcde"]
         self.obtain(challenge="tls-alpn-01", domain=names)
-        self.assertEqual(self.ca.orders(), 1)
+        self.assertEqual(self.ca.orders_made(), 1)
 
     def test_a_taken_port_is_told_with_who_holds_it(self):
         with taken_port() as other:
@@ -216,11 +216,11 @@ class Several(ChallengeCase):
     def test_where_a_port_is_taken_the_next_challenge_does_within_the_same_order(self):
         with taken_port() as other:
             self.obtain(challenge=["http-01", "tls-alpn-01"], http_listen=f"127.0.0.1:{other.getsockname()[1]}")
-        self.assertEqual(self.ca.orders(), 1)
+        self.assertEqual(self.ca.orders_made(), 1)
 
     def test_where_the_server_does_not_get_through_the_next_challenge_does_with_another_order(self):
         output = self.obtain(challenge=["http-01", "tls-alpn-01"], http_listen=f"127.0.0.1:{programs.free_port()}")
-        self.assertEqual(self.ca.orders(), 2)
+        self.assertEqual(self.ca.orders_made(), 2)
         self.assert_one_sentence(output, "mydyn.example by http-01", "trying the next challenge")
         self.assertEqual(self.me.record()["failures"], 0)
 
@@ -228,6 +228,6 @@ class Several(ChallengeCase):
         free = f"127.0.0.1:{programs.free_port()}"
         code, output = self.me.once(challenge=["tls-alpn-01", "http-01"], http_listen=free, alpn_listen=free)
         self.assertEqual(code, 1, output)
-        self.assertEqual(self.ca.orders(), 2)
+        self.assertEqual(self.ca.orders_made(), 2)
         told = next(line for line in output.splitlines() if "next try at" in line)
         self.assertRegex(told, "could not validate mydyn.example by tls-alpn-01: .*; nor mydyn.example by http-01: ")

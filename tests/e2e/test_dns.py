@@ -20,7 +20,7 @@ class DnsCase(Case):
     def start(self, named, **options):
         """The CA asks the second server of the zone."""
         self.named = named
-        self.ca = self.pebble(version="newest", dns_port=53, dns_address=named.secondaries[1].address, authz_reuse=0)
+        self.ca = self.pebble(version="newest", dns_port=53, dns_address=named.secondaries[1].address, authz_reuse=0, nonce_reject=50)
         self.me = self.agent(self.ca, key_type="ec256", **options)
 
     def update_options(self, **more):
@@ -42,14 +42,14 @@ class SignedUpdates(DnsCase):
         self.assertEqual(code, 0, output)
         self.assertEqual(self.named.log().count("adding an RR"), 2)
         self.assertEqual(self.texts_left(), [])
-        self.assertEqual(self.ca.orders(), 1)
+        self.assertEqual(self.ca.orders_made(), 1)
 
     @row("RFC 8555 8.4", "dns-01 by signed updates (RFC 2136), a wildcard beside its base")
     def test_a_wildcard_and_its_base_are_proven_by_two_records_at_one_name(self):
         self.start(Named(self))
         code, output = self.me.once(**self.update_options(domain=["mydyn.example", "*.mydyn.example"]))
         self.assertEqual(code, 0, output)
-        self.assertEqual(self.ca.orders(), 1)
+        self.assertEqual(self.ca.orders_made(), 1)
         self.assertEqual(re.findall(r"adding an RR at '([^']*)' TXT", self.named.log()), ["_acme-challenge.mydyn.example"] * 2)
         self.assertEqual(self.texts_left(), [])
         names = subprocess.run(["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in", self.me.cert_dir / "cert.pem"],
@@ -91,7 +91,7 @@ class SignedUpdates(DnsCase):
         code, output = self.me.once(**self.update_options())
         self.assertEqual(code, 0, output)
         self.assertGreaterEqual(self.named.secondaries[1].lagged, 2, "nobody looked before it had caught up")
-        self.assertEqual(self.ca.orders(), 1)
+        self.assertEqual(self.ca.orders_made(), 1)
         self.assertEqual(self.texts_left(), [])
 
     def test_a_wrong_secret_is_told_with_the_file_to_mend(self):

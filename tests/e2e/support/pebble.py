@@ -104,4 +104,9 @@ class Pebble:
         return self.program.output().count(text)
 
     def orders(self):
+        """How often an order was asked for."""
         return self.count("POST /order-plz")
+
+    def orders_made(self):
+        """The same without requests that were refused, for their nonces or else."""
+        return self.count("Added order")
