@@ -192,10 +192,11 @@ std::string roll_over(Conversation& talk) {
     try {
       if (talk.keys.settle(before, never).key.thumbprint() != before.key.thumbprint()) return done;
     } catch (const Error&) {
-      throw error.while_doing(
-          "whether the account has another key is not known yet, and is found out with the next run");
+      throw Error(Remedy::retry,
+                  "whether the account has another key is not known yet, and is found out with the next run: " +
+                      error.message());
     }
-    throw error.while_doing("the account keeps its key");
+    throw Error(Remedy::retry, "the account keeps its key: " + error.message());
   }
 }
 

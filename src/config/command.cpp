@@ -156,6 +156,27 @@ All but show want the agent stopped. Exit code 0: done, 1: not, 2: wrong usage.
 
 Next: acme-agent account show
 )"},
+    Command{.name = "tasmota",
+            .arguments = "fingerprint [NAME|HOST:PORT|FILE]",
+            .fewest_arguments = 1,
+            .most_arguments = 2,
+            .everyday = false,
+            .meaning = "what Tasmota devices have to know of the broker",
+            .page = R"(Usage: acme-agent tasmota fingerprint [NAME|HOST:PORT|FILE] [OPTION...]
+
+Prints the fingerprint by which Tasmota devices know the broker without a root
+certificate, and the line that sets it: of the certificate NAME that is held
+(without NAME: of each), of what a server shows, or of a PEM file (write ./FILE
+for one in this folder).
+
+It is over the public key alone. The key stays the same over renewals as long
+as reuse-key is on, which is the default, and so does the fingerprint; with
+another key the devices would be locked out until it is set anew. --json
+prints the same for programs.
+
+Next: type the line into the console of each device; then
+  acme-agent status
+)"},
     Command{.name = "import",
             .arguments = "certbot DIR",
             .fewest_arguments = 2,
@@ -189,7 +210,7 @@ Next: acme-agent check
         .name = "version", .arguments = "", .everyday = false, .meaning = "the version of this program", .page = ""},
 };
 
-constexpr std::string_view later[] = {"doctor", "ca", "tasmota", "watch", "init"};
+constexpr std::string_view later[] = {"doctor", "ca", "watch", "init"};
 
 }  // namespace
 

@@ -149,7 +149,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     refuse_elsewhere(line.force, "force", {"renew", "account"}, line);
     refuse_elsewhere(line.files, "files", {"remove"}, line);
     refuse_elsewhere(!line.reason.empty(), "reason", {"revoke"}, line);
-    refuse_elsewhere(line.json, "json", {"status", "account"}, line);
+    refuse_elsewhere(line.json, "json", {"status", "account", "tasmota"}, line);
   }
   check_arguments(line);
   return line;

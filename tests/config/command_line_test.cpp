@@ -94,7 +94,7 @@ TEST_CASE("what a later version brings is called by its name, not a typing error
     CHECK(refusal({"--" + option}) == "--" + option + " is not in this version yet");
     CHECK(refusal({"--" + option + "=x"}) == "--" + option + " is not in this version yet");
   }
-  for (const std::string command : {"doctor", "ca", "tasmota", "watch", "init"}) {
+  for (const std::string command : {"doctor", "ca", "watch", "init"}) {
     CHECK(refusal({command}) == "the command '" + command + "' is not in this version yet");
   }
 }
@@ -141,7 +141,7 @@ TEST_CASE("a flag of one command is refused with another") {
   CHECK(contains(refusal({"--reason=superseded"}), "--reason goes with the command 'revoke' only"));
   CHECK(contains(refusal({"renew", "a.example", "--files"}), "--files goes with the command 'remove' only"));
   CHECK(parse_command_line({"revoke", "a.example", "--reason", "superseded"}).reason == "superseded");
-  CHECK(contains(refusal({"--json"}), "--json goes with the commands 'status' and 'account' only"));
+  CHECK(contains(refusal({"--json"}), "--json goes with the commands 'status', 'account' and 'tasmota' only"));
 }
 
 TEST_CASE("two configuration files are refused") {

@@ -144,5 +144,5 @@ class WithCaddy(Acme, Case):
         self.begin()
         self.obtain()
         code, output = self.me.run("account", "rollover")
-        self.assertEqual(code, 2, output)
+        self.assertEqual(code, 1, output)
         self.assert_one_sentence(output, "the account keeps its key", "does not offer this")

@@ -82,8 +82,8 @@ struct Configuration {
 
 /// The command line, taken apart.
 struct CommandLine {
-  std::string command =
-      "run";  ///< "run", "status", "renew", "check", "revoke", "remove", "account", "import", "help", "version".
+  std::string command = "run";         ///< "run", "status", "renew", "check", "revoke", "remove", "account", "tasmota",
+                                       ///< "import", "help", "version".
   std::vector<std::string> arguments;  ///< NAME... of status and renew, COMMAND of help.
   std::optional<std::filesystem::path> config;
   bool once = false;

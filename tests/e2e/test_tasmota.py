@@ -1,0 +1,58 @@
+"""`acme-agent tasmota`: what a device has to know of the broker."""
+
+import hashlib
+import json
+import struct
+import subprocess
+
+from support.case import ServedCase
+
+
+def fingerprint_of(certificate):
+    """As Tasmota's documentation has it, from what OpenSSL says of the key."""
+    text = subprocess.run(["openssl", "x509", "-in", certificate, "-noout", "-modulus"], check=True, capture_output=True,
+                          text=True).stdout
+    digest = hashlib.sha1()
+    for field in (b"ssh-rsa", b"\1\0\1", bytes.fromhex(text.strip().split("=")[1])):
+        digest.update(struct.pack(">I", len(field)) + field)
+    return " ".join(f"{octet:02X}" for octet in digest.digest())
+
+
+class Fingerprint(ServedCase):
+    agent_options = {"key_type": "rsa2048"}
+
+    def fingerprint(self, *what):
+        code, output = self.me.run("tasmota", "fingerprint", *what, "--json")
+        self.assertEqual(code, 0, output)
+        return json.loads(output)["fingerprints"][0]
+
+    def test_it_is_the_same_of_what_is_held_served_and_filed_and_over_renewals(self):
+        self.serve()
+        expected = fingerprint_of(self.me.cert_dir / "cert.pem")
+        for _ in range(2):
+            for what in ((), (self.me.name,), (f"localhost:{self.mqtt.port}",), (self.me.cert_dir / "combined.pem",)):
+                self.assertEqual(self.fingerprint(*what)["fingerprint"], expected, what)
+            code, output = self.me.renew("--force")
+            self.assertEqual(code, 0, output)
+        code, output = self.me.run("tasmota", "fingerprint")
+        self.assertEqual(code, 0, output)
+        self.assertIn(f"Backlog SetOption132 1; MqttFingerprint1 {expected}\n", output)
+
+    def test_a_key_that_no_device_takes_is_told(self):
+        self.me.options["key_type"] = "ec256"
+        self.serve()
+        found = self.fingerprint()
+        self.assertFalse(found["usable"])
+        code, output = self.me.run("tasmota", "fingerprint")
+        self.assertIn("order with --key-type rsa2048", output)
+
+    def test_what_is_not_there_is_told_in_one_sentence(self):
+        for what, code, needles in (("nowhere.example", 2, ["no certificate named 'nowhere.example'"]),
+                                    ("localhost:1", 1, ["localhost:1 shows no certificate", "connection refused"]),
+                                    ("./nothing.pem", 2, ["there is no file ./nothing.pem"])):
+            found, output = self.me.run("tasmota", "fingerprint", what)
+            self.assertEqual(found, code, output)
+            self.assert_one_sentence(output, *needles)
+        found, output = self.me.run("tasmota", "fingerprints")
+        self.assertEqual(found, 2, output)
+        self.assert_one_sentence(output, "'tasmota fingerprints' is not known")
