@@ -281,6 +281,13 @@ Order read_order(const std::string& body, const std::string& url) {
   return order;
 }
 
+void refuse_other_than_challenge(const std::string& body, const std::string& url, const std::string& type) {
+  const std::optional<json> answer = parse_json(body);
+  if (answer && answer->is_object() && optional_text(*answer, "type") != type)
+    throw Error(Remedy::retry, "the server at " + host_of(url) + " answered for something else than the challenge " +
+                                   printable(type, 40) + ": does a proxy in between mix up its answers?");
+}
+
 Authorization read_authorization(const std::string& body, const std::string& url) {
   const Answer answer(body, url, "an authorization");
   Authorization authorization;

@@ -18,6 +18,9 @@ Directory read_directory(const std::string& body, const std::string& url);
 AccountInfo read_account(const std::string& body, const std::string& url);
 Order read_order(const std::string& body, const std::string& url);
 Authorization read_authorization(const std::string& body, const std::string& url);
+/// Throws if this is about something else than a challenge of this type, so that the request for it went astray; what
+/// cannot be read is let pass, as nothing in it is needed.
+void refuse_other_than_challenge(const std::string& body, const std::string& url, const std::string& type);
 
 /// Its faults are the server's to mend: Remedy::ask_operator.
 RenewalInfo read_renewal_info(const std::string& body, const std::string& url);

@@ -72,7 +72,9 @@ Session::Session(Transport& transport, const Clock& clock, Directory directory, 
       account_url_(std::move(account_url)),
       directory_(std::move(directory)) {}
 
-std::string Session::server() const { return "the server at " + host_of(directory_url_); }
+std::string Session::server() const {
+  return "the server at " + host_of(directory_url_);
+}
 
 const Directory& Session::directory(const std::stop_token& stop) {
   if (!directory_) directory_ = fetch_directory(transport_, clock_, directory_url_, stop);
@@ -173,7 +175,7 @@ Authorization Session::authorization(const std::string& url, const std::stop_tok
 }
 
 void Session::respond(const Challenge& challenge, const std::stop_token& stop) {
-  post(challenge.url, "{}", account_url_, stop);
+  refuse_other_than_challenge(post(challenge.url, "{}", account_url_, stop).body, challenge.url, challenge.type);
 }
 
 std::string Session::key_authorization(const Challenge& challenge) const {

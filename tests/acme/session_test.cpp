@@ -543,6 +543,30 @@ TEST_CASE("why an order or a challenge failed is read with the names of its part
   CHECK(Talk::http01(authorization).error->type == "connection");
 }
 
+TEST_CASE(
+    "an answer to another request is not taken for that to a challenge, and one that nobody can read is let pass") {
+  Talk t;
+  t.session.new_account("", never);
+  const Order order = t.session.new_order({{{Identifier::Type::dns, "a.example"}}, "", ""}, never);
+  const Authorization authorization = t.authorization_of(order);
+  const auto respond_with = [&](const std::string& body) {
+    t.ca.answer_next("/challenge/", {.status = 200, .headers = {}, .body = body});
+    t.session.respond(Talk::http01(authorization), never);
+  };
+  respond_with("");
+  respond_with("<html>");
+  respond_with(R"({"type":"http-01","status":"pending"})");
+  for (const std::string body : {R"({"status":"pending","identifier":{}})", R"({"type":"dns-01"})"}) {
+    try {
+      respond_with(body);
+      FAIL("it was taken");
+    } catch (const Error& error) {
+      CHECK(error.remedy() == Remedy::retry);
+      CHECK(contains(error.message(), "ca.example answered for something else than the challenge http-01"));
+    }
+  }
+}
+
 TEST_CASE("challenges that nobody knows do not hurt") {
   Talk t;
   t.ca.extra_challenge(R"({"type":"dns-persist-01","url":"https://ca.example/c","status":"pending",

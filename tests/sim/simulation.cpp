@@ -537,7 +537,8 @@ void Simulation::judge() {
       shown_until_ = shown->validity.not_after;
       judge_served(*shown);
     } else if (ever_served_) {
-      if (!torn_since_) torn_since_ = world_.now();
+      // Nobody mends it while the agent is not there.
+      if (!torn_since_ || world_.is_on(Fault::agent_away)) torn_since_ = world_.now();
       // What had ended before was not lost by that; whether it may have ended is judged elsewhere.
       const bool lost = world_.now() - *torn_since_ > 30min && world_.now() <= shown_until_;
       if (world_.calm_here_for() > served_within || lost)

@@ -76,7 +76,8 @@ class Session {
   Polled<Order> order(const std::string& url, const std::stop_token& stop);
   Authorization authorization(const std::string& url, const std::stop_token& stop);
 
-  /// Tells the server that the challenge can be validated (RFC 8555 7.5.1).
+  /// Tells the server that the challenge can be validated (RFC 8555 7.5.1). Throws Error (retry) if the answer is that
+  /// to another request, as the server may never have heard of it.
   void respond(const Challenge& challenge, const std::stop_token& stop);
 
   /// Empty before there is one.
