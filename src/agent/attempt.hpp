@@ -9,6 +9,7 @@
 
 #include <acme_agent/acme/resources.hpp>
 #include <acme_agent/agent/issue.hpp>
+#include <acme_agent/agent/look_ahead.hpp>
 #include <acme_agent/agent/planner.hpp>
 #include <acme_agent/agent/renewer.hpp>
 
@@ -83,6 +84,7 @@ struct Renewer::Attempt {
   bool order_if_due(const std::function<void()>& servable);
   bool note_failed_validation(const AcmeServer& server, const ValidationError& failed, bool another_way);
   void note_failure(const AcmeServer& server, const Error& error);
+  LookAhead look_ahead(const AcmeServer& server);
   std::string seen_from_here(const ValidationError& failed) const;
   void take_advice(const AcmeServer& server);
   /// Of the kind that is wanted, and the operator's own where there is one.

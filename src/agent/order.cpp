@@ -191,6 +191,7 @@ bool Renewer::Attempt::order_if_due(const std::function<void()>& servable) {
     ++record.interrupted;
     state.save_record(record);  // where this is not possible, nothing is ordered
     stored = record;
+    const LookAhead look = look_ahead(server);
     obtain(server, chosen);
     pending.reset();
     issued = true;
@@ -235,6 +236,13 @@ bool Renewer::Attempt::note_failed_validation(const AcmeServer& server, const Va
   if (!another_way || renewer.limits_.take_turn(server.url, managed.identifiers, std::nullopt) > now()) return false;
   warn(failed.message() + "; trying the next challenge");
   return true;
+}
+
+/// Where this server has not validated these names yet, or something has failed since.
+LookAhead Renewer::Attempt::look_ahead(const AcmeServer& server) {
+  const bool in_doubt = !usable() || record.failures > 0 || record.reason == Reason::changed;
+  return {in_doubt ? renewer.explain_ : ExplainNames(), managed.identifiers, managed.solvers.front()->type(),
+          directory_of(server).caa_identities, [this](const std::string& seen) { warn(seen); }};
 }
 
 /// What the DNS has to do with it, to be added to the server's own words.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <acme_agent/agent/issue.hpp>
+#include <acme_agent/agent/look_ahead.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/sys/file.hpp>
 #include <acme_agent/sys/signals.hpp>
@@ -145,6 +146,8 @@ std::string try_out(const Managed& managed, Wiring& wiring, const std::stop_toke
     return another_way;
   };
   request.progress = [&](std::string_view step) { wiring.log().progress(step, managed.name); };
+  const LookAhead look(look_at_names, managed.identifiers, managed.solvers.front()->type(), directory.caa_identities,
+                       [&](const std::string& seen) { wiring.log().warning(seen, managed.name); });
   try {
     const CertifiedKey pair = issue(session, managed.solvers, wiring.clock(), request, stop);
     check_issued(pair, managed.identifiers, wiring.clock().now());

@@ -35,6 +35,23 @@ class DnsCase(Case):
         return added
 
 
+class LookAhead(DnsCase):
+    def test_what_the_dns_says_is_told_before_the_server_is(self):
+        named = Named(self, records=['@ CAA 0 issue "other.example"'])
+        resolvers = self.folder / "resolv.conf"
+        resolvers.write_text(f"nameserver {named.secondaries[0].address}\n")
+        ca = self.pebble(version="newest", caa_identities=["ca.example"])
+        slow_hook = self.folder / "hook"
+        slow_hook.write_text('#!/bin/sh\n[ "$1" = cleanup ] || exec sleep 60\n')
+        slow_hook.chmod(0o755)
+        me = self.agent(ca, key_type="ec256", challenge="dns-01", dns_hook=slow_hook)
+        me.prefix = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf; exec "$@"', resolvers]
+        agent = me.start("--once")
+        agent.wait_for_output("seen from here, the CAA of mydyn.example allows only other.example, and not ca.example; asking the "
+                              "server all the same")
+        self.assertEqual(ca.count("POST /chalZ/"), 0)
+
+
 class SignedUpdates(DnsCase):
     def test_names_are_proven_by_records_that_come_and_go(self):
         self.start(Named(self))

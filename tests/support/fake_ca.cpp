@@ -130,6 +130,7 @@ struct FakeCa::State {
   std::deque<std::pair<std::string, Response>> prepared;
   std::deque<std::string> lost;
   std::vector<std::string> profiles;
+  std::string caa_identity;
   std::string retry_after_text;
   bool pending_for_ever = false;
   int authorization_polls = 0;
@@ -202,6 +203,7 @@ struct FakeCa::State {
         {"keyChange", base + "/key-change"},
         {"meta", {{"termsOfService", terms()}, {"externalAccountRequired", accounts.external_account_required}}}};
     for (const std::string& profile : profiles) all["meta"]["profiles"][profile] = "see " + base + "/" + profile;
+    if (!caa_identity.empty()) all["meta"]["caaIdentities"] = {caa_identity};
     if (certificates.advises) all["renewalInfo"] = base + "/renewal-info";
     return all;
   }
@@ -812,6 +814,11 @@ void FakeCa::tamper_chain(std::function<std::string(const std::string&)> tamper)
 void FakeCa::profiles(std::vector<std::string> names) {
   const std::lock_guard lock(state_->mutex);
   state_->profiles = std::move(names);
+}
+
+void FakeCa::caa_identity(const std::string& name) {
+  const std::lock_guard lock(state_->mutex);
+  state_->caa_identity = name;
 }
 
 void FakeCa::offer_renewal_info(bool offered) {

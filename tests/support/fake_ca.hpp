@@ -95,6 +95,8 @@ class FakeCa {
 
   /// What it issues by; of several, the first is the default. None unless told otherwise.
   void profiles(std::vector<std::string> names);
+  /// What it calls itself in CAA records; nothing unless told otherwise.
+  void caa_identity(const std::string& name);
 
   /// Whether it advises on renewals; yes unless told otherwise.
   void offer_renewal_info(bool offered);

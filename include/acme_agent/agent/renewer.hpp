@@ -11,6 +11,7 @@
 
 #include <acme_agent/acme/session.hpp>
 #include <acme_agent/agent/agenda.hpp>
+#include <acme_agent/agent/look_ahead.hpp>
 #include <acme_agent/agent/managed.hpp>
 #include <acme_agent/agent/rate_limits.hpp>
 #include <acme_agent/base/clock.hpp>
@@ -30,12 +31,6 @@ struct Outcome {
 
   int exit_code() const { return !good ? 1 : !served ? 3 : 0; }
 };
-
-/// What we see in the DNS that may keep a server from validating these names, a sentence each; `issuers` are what the
-/// server calls itself in CAA records. An explanation within seconds, asked for only after a failure.
-using ExplainNames =
-    std::function<std::vector<std::string>(const std::vector<Identifier>& names, const std::string& challenge,
-                                           const std::vector<std::string>& issuers, const std::stop_token& stop)>;
 
 /// Makes it so: that a certificate is held, in date, deployed and served. Safe to repeat at any moment and after any
 /// crash; one object serves every thread, for different certificates. Never throws but Stopped.

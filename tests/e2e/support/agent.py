@@ -68,7 +68,7 @@ class Agent:
         """The daemon, ready to be talked to; with words, that command in the background."""
         self._starts += 1
         program = self.case.program(log or f"agent-{self._starts}",
-                                    [self.case.agent_path, *words, *self.arguments(**changes)],
+                                    [*self.prefix, self.case.agent_path, *words, *self.arguments(**changes)],
                                     env=env or agent_environment(), user=self.user)
         if not words:
             programs.eventually(lambda: self.is_running() or not program.running, 20, "the agent's control socket")

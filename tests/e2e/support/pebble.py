@@ -24,7 +24,8 @@ def executable(version):
 class Pebble:
     def __init__(self, case, version="debian", http_port=None, lifetime=None, nosleep=True, nonce_reject=0,
                  authz_reuse=50, ipv6="", always_valid=False, sleep_seconds=None,
-                 retry_after=None, dns_port=None, dns_address="127.0.0.1", eab=None, eab_required=False, alternate_roots=0, intermediates=None):
+                 retry_after=None, dns_port=None, dns_address="127.0.0.1", eab=None, eab_required=False, alternate_roots=0, intermediates=None,
+                 caa_identities=None):
         """`lifetime` of certificates in seconds; `sleep_seconds` the longest wait before a validation; `retry_after` the
         seconds that the newest one takes for an order; `dns_port` (and `dns_address`) where a name server of the
         test's own listens; `eab` the MAC keys of external accounts in base64url, by their ids."""
@@ -48,6 +49,8 @@ class Pebble:
         if eab:
             settings["externalAccountMACKeys"] = eab
             settings["externalAccountBindingRequired"] = eab_required
+        if caa_identities:
+            settings["caaIdentities"] = caa_identities
         if retry_after:
             settings["retryAfter"] = {"authz": 1, "order": retry_after}
         self.config = case.folder / "pebble.json"
