@@ -23,7 +23,8 @@ ROOMS = {
     "dns": (("base", "crypto", "sys"), ()),
     "challenge": (("base", "crypto", "net", "sys", "dns"), ()),
     "broker": (("base", "crypto", "net", "sys"), ()),
-    "agent": (("base", "crypto", "net", "sys", "acme", "challenge", "store", "broker"), ()),
+    "devices": (("base", "crypto"), ()),
+    "agent": (("base", "crypto", "net", "sys", "acme", "challenge", "store", "broker", "devices"), ()),
     "control": (("base", "sys"), ("nlohmann",)),
 }
 # The program: every room, wired together.

@@ -187,7 +187,8 @@ Polled<Order> Session::finalize(const Order& order, std::string_view csr_der, co
   return {read_order(response.body, order.url), retry_after(response, clock_)};
 }
 
-CertificateChain Session::download(const Order& order, const std::string& preferred_top, const std::stop_token& stop) {
+CertificateChain Session::download(const Order& order, const std::function<bool(const CertificateChain&)>& wanted,
+                                   const std::stop_token& stop) {
   const auto read = [](const Response& response, const std::string& url) {
     try {
       return CertificateChain::from_pem(response.body);
@@ -197,14 +198,14 @@ CertificateChain Session::download(const Order& order, const std::string& prefer
   };
   const Response response = post(order.certificate, "", account_url_, stop);
   CertificateChain chain = read(response, order.certificate);
-  if (preferred_top.empty() || chain.top() == preferred_top) return chain;
+  if (!wanted || wanted(chain)) return chain;
   std::vector<std::string> alternates = links(response, "alternate");
   if (alternates.size() > most_alternates) alternates.resize(most_alternates);
   for (const std::string& url : alternates) {
     if (!is_usable_url(url)) continue;
     try {
       CertificateChain alternate = read(post(url, "", account_url_, stop), url);
-      if (alternate.top() == preferred_top && alternate.leaf() == chain.leaf()) return alternate;
+      if (alternate.leaf() == chain.leaf() && wanted(alternate)) return alternate;
     } catch (const ProblemError& refused) {
       const int status = refused.problem().status;
       if (status >= 500 || status == 408 || status == 429) throw;

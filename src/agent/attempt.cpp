@@ -171,6 +171,7 @@ void Renewer::Attempt::deploy_if_due() {
 
   load_held();
   if (!held) return;
+  if (leave_as_devices_refuse()) return;
   looked = true;
   looked_fully = full;
   Effort effort = *deploy.last_told + tell_every <= now() ? Effort::urge : Effort::look;
@@ -196,6 +197,24 @@ void Renewer::Attempt::deploy_if_due() {
   for (const Seen& seen : done.seen)
     if (seen.ok || !deploy.ok)
       record.served.push_back({seen.endpoint, seen.address, seen.ok, *deploy.last_look, seen.detail});
+}
+
+/// What the devices would refuse does not get to the broker.
+bool Renewer::Attempt::leave_as_devices_refuse() {
+  if (managed.devices == nullptr) return false;
+  const std::optional<std::string> why = why_devices_refuse(held->pair.chain, *managed.devices, now());
+  if (!why) return false;
+  looked = true;
+  looked_fully = true;
+  Record::Deploy& deploy = record.deploy;
+  deploy.last_told = now();
+  deploy.last_look = now();
+  deploy.ok = false;
+  deploy.stamp.clear();
+  deploy.last_error = *why + "; the broker is left as it is";
+  ++deploy.failures;
+  deploy.next_attempt = now() + look_every;
+  return true;
 }
 
 Outcome Renewer::Attempt::outcome() {

@@ -66,6 +66,7 @@ struct Renewer::Attempt {
 
  private:
   void load_held();
+  bool leave_as_devices_refuse();
   void take_facts();
   void forget_failures();
   void load_pending();

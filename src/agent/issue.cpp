@@ -292,7 +292,7 @@ CertifiedKey work_on_order(Session& session, const Solvers& solvers, Clock& cloc
     if (order.status != Status::valid && order.status != Status::invalid)
       pace.wait(polled.retry_after, "the issuance", stop);
   }
-  return {key, session.download(order, request.preferred_chain, stop)};
+  return {key, session.download(order, request.wanted, stop)};
 }
 
 }  // namespace

@@ -12,6 +12,11 @@ const AcmeServer* Managed::server_at(const std::string& url) const {
   return found == servers.end() ? nullptr : found->get();
 }
 
+bool Managed::wants(const CertificateChain& chain, TimePoint now) const {
+  return (preferred_chain.empty() || chain.top() == preferred_chain) &&
+         (devices == nullptr || !why_devices_refuse(chain, *devices, now));
+}
+
 PrivateKey read_key_file(const Managed& managed) {
   const std::optional<Secret> pem = read_file(managed.key_file);
   if (!pem) throw Error(Remedy::ask_operator, "the key file " + printable(managed.key_file) + " is gone: put it back");

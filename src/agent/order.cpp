@@ -352,7 +352,7 @@ void Renewer::Attempt::obtain(const AcmeServer& server, const std::shared_future
     return note_failed_validation(server, failed, another_way);
   };
   request.profile = managed.profile;
-  request.preferred_chain = managed.preferred_chain;
+  request.wanted = [&](const CertificateChain& chain) { return managed.wants(chain, now()); };
   request.csr = managed.csr;
   request.progress = [&](std::string_view step) { renewer.log_.progress(step, managed.name); };
   request.key = [&](const std::string& url, bool refused) {

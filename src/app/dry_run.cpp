@@ -134,7 +134,7 @@ std::string try_out(const Managed& managed, Wiring& wiring, const std::stop_toke
   IssueRequest request;
   request.identifiers = managed.identifiers;
   request.profile = managed.profile;
-  request.preferred_chain = managed.preferred_chain;
+  request.wanted = [&](const CertificateChain& chain) { return managed.wants(chain, wiring.clock().now()); };
   request.csr = managed.csr;
   request.key = [&](const std::string&, bool refused) {
     if (refused && !managed.key_file.empty())

@@ -174,6 +174,9 @@ void check_machine(const Configuration& configuration) {
       try_out("owner of " + settings.name, [&] { parse_owner(settings.owner, settings.mode); });
     if (settings.ca_bundle && bundles.insert(settings.ca_bundle->native()).second)
       try_out("ca-bundle", [&] { RootBundle{*settings.ca_bundle}; });
+    if (settings.device_trust && !settings.device_trust->empty() &&
+        bundles.insert(settings.device_trust->native()).second)
+      try_out("device-trust", [&] { RootBundle(*settings.device_trust, "the file"); });
     if (settings.eab_hmac_key_file && bindings.insert(settings.eab_hmac_key_file->native()).second)
       try_out("the external account binding",
               [&] { check_external_account(settings, StateFolder(configuration.state_dir).accounts()); });
@@ -233,6 +236,7 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   managed.preferred_chain = settings.preferred_chain;
   if (settings.key_file) use_own_key(settings, managed);
   managed.placeholder = settings.placeholder;
+  managed.devices = devices_for(settings);
   for (const std::string& challenge : settings.challenges) managed.solvers.push_back(solver_for(challenge, settings));
 
   DeploymentTarget& target = managed.target;
@@ -256,6 +260,23 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
     throw error.while_doing("the cert-dir of " + settings.name + " cannot be used");
   }
   return managed;
+}
+
+/// Null where nothing is said of devices.
+std::shared_ptr<const DeviceTerms> Wiring::devices_for(const CertificateSettings& settings) {
+  const std::filesystem::path trust = settings.device_trust.value_or("");
+  if (settings.devices.empty() && trust.empty() && settings.max_chain_bytes == 0) return nullptr;
+  DeviceTerms terms{settings.devices, std::nullopt, "", settings.max_chain_bytes};
+  if (!trust.empty()) {
+    terms.roots = RootBundle(trust, "device-trust");
+    terms.roots_name = "the roots in " + printable(trust.native());
+  } else if (!settings.device_trust && !settings.devices.empty()) {
+    terms.roots = isrg_root_x1();
+    terms.roots_name = "ISRG Root X1";
+  }
+  for (const auto& known : devices_)
+    if (*known == terms) return known;
+  return devices_.emplace_back(std::make_shared<const DeviceTerms>(std::move(terms)));
 }
 
 std::shared_ptr<const AcmeServer> Wiring::server_for(const Server& server, const CertificateSettings& settings) {

@@ -59,6 +59,7 @@ class Wiring {
 
  private:
   Managed manage_one(const CertificateSettings& settings);
+  std::shared_ptr<const DeviceTerms> devices_for(const CertificateSettings& settings);
   std::shared_ptr<const AcmeServer> server_for(const Server& server, const CertificateSettings& settings);
   std::shared_ptr<Reloader> reloader_for(const ReloadRule& rule);
   std::shared_ptr<Solver> solver_for(const std::string& challenge, const CertificateSettings& settings);
@@ -89,6 +90,7 @@ class Wiring {
   std::map<std::string, std::shared_ptr<Solver>> solvers_;
   std::map<std::vector<std::string>, std::shared_ptr<const AcmeServer>> servers_;
   std::vector<std::pair<ReloadRule, std::shared_ptr<Reloader>>> reloaders_;
+  std::vector<std::shared_ptr<const DeviceTerms>> devices_;
   std::map<std::string, Ownership> owners_;
   Renewer renewer_;
 };

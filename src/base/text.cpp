@@ -98,7 +98,7 @@ std::string to_hex(std::string_view bytes) {
 
 std::string nearest(std::string_view text, const std::vector<std::string>& known) {
   std::string best;
-  std::size_t fewest = std::min<std::size_t>(3, text.size());
+  std::size_t fewest = std::min<std::size_t>(3, (text.size() + 2) / 2);
   for (const std::string& candidate : known) {
     const std::size_t errors = typing_errors(text, candidate);
     if (errors < fewest) {

@@ -163,6 +163,7 @@ class Certificates {
                       " as well");
     choose_challenge(certificate, place);
     refuse_unprovable(certificate, place);
+    refuse_unfit_for_devices(certificate, place);
     if (certificate.dns_tsig_file && !certificate.dns_update)
       complaints_.add(place + ": dns-tsig-file is of no use without dns-update");
     certificate.place = place;
@@ -201,6 +202,25 @@ class Certificates {
     for (const auto& [advice, unproven] : names)
       complaints_.add(place + ": " + printable(join(unproven), 400) + " cannot be proven by " + join(challenges) +
                       ": " + std::string(advice));
+  }
+
+  /// What the devices would refuse whatever the server issues.
+  void refuse_unfit_for_devices(const CertificateSettings& certificate, const std::string& place) {
+    for (const DeviceKind* kind : certificate.devices) {
+      const std::string who(kind->who);
+      const std::string_view key = to_string(certificate.key_type);
+      if (!certificate.key_file &&
+          std::find(kind->key_types.begin(), kind->key_types.end(), certificate.key_type) == kind->key_types.end())
+        complaints_.add(place + ": " + who + " do not take keys of type " + std::string(key) + ": leave key-type out");
+      const auto fits = [&](const Identifier& name) {
+        return name.type == Identifier::Type::ip ? kind->addresses : kind->wildcards || !name.wildcard();
+      };
+      if (std::none_of(certificate.identifiers.begin(), certificate.identifiers.end(), fits))
+        complaints_.add(place + ": " + who + " cannot check any of these names: add the DNS name that they are given" +
+                        (kind->wildcards ? "" : ", in full"));
+    }
+    if (certificate.device_trust && certificate.device_trust->empty() && certificate.devices.empty())
+      complaints_.add(place + ": device-trust none is of use with --for only: leave it out");
   }
 
   Configuration& configuration_;

@@ -11,6 +11,7 @@ namespace {
 constexpr std::string_view certificate = "Certificate";
 constexpr std::string_view server = "Certificate authority";
 constexpr std::string_view broker = "Broker";
+constexpr std::string_view devices = "Devices";
 constexpr std::string_view agent = "Agent";
 constexpr std::string_view command_line = "On the command line only";
 
@@ -202,6 +203,25 @@ constexpr std::array table = {
            .set_certificate = set_probe_timeout,
            .default_value = "10s",
            .meaning = "how long the broker may take, from 1s to 10m"},
+    Option{.group = devices,
+           .name = "for",
+           .argument = "DEVICES",
+           .repeatable = true,
+           .set_certificate = set_for,
+           .default_words = "none",
+           .meaning = "tasmota, esphome, shelly or esp-idf: what these would refuse is not deployed"},
+    Option{.group = devices,
+           .name = "device-trust",
+           .argument = "FILE",
+           .set_certificate = set_device_trust,
+           .default_words = "ISRG Root X1 with --for, else none",
+           .meaning = "roots in PEM that the devices know; none where they look at the fingerprint only"},
+    Option{.group = devices,
+           .name = "max-chain-bytes",
+           .argument = "BYTES",
+           .set_certificate = set_max_chain_bytes,
+           .default_words = "as --for says, else any",
+           .meaning = "how much of certificates, in DER, the devices have room for"},
     Option{.group = agent,
            .name = "state-dir",
            .argument = "DIR",
@@ -255,8 +275,7 @@ constexpr std::array table = {
     Option{.group = command_line, .name = "version", .meaning = "the version of this program"},
 };
 
-constexpr std::string_view later[] = {"deploy", "device-trust", "for", "broker", "status-listen",
-                                      "mqtt",   "alert",        "as",  "format", "max-chain-bytes"};
+constexpr std::string_view later[] = {"deploy", "broker", "status-listen", "mqtt", "alert", "as", "format"};
 
 }  // namespace
 

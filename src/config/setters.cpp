@@ -219,6 +219,31 @@ void set_preferred_chain(const Setting& setting, CertificateSettings& certificat
   certificate.preferred_chain = setting.value;
 }
 
+void set_for(const Setting& setting, CertificateSettings& certificate) {
+  if (setting.first) certificate.devices.clear();
+  const std::vector<std::string> words = device_kind_words();
+  const DeviceKind* kind = find_device_kind(words[choose(setting.value, words)]);
+  std::vector<const DeviceKind*>& all = certificate.devices;
+  if (std::find(all.begin(), all.end(), kind) != all.end())
+    refuse(in_quotes(setting.value) + " is given twice; leave only one");
+  all.push_back(kind);
+}
+
+void set_device_trust(const Setting& setting, CertificateSettings& certificate) {
+  certificate.device_trust = setting.value == "none" ? "" : absolute_path(setting, setting.value);
+}
+
+void set_max_chain_bytes(const Setting& setting, CertificateSettings& certificate) {
+  constexpr std::size_t least = 500;  // a leaf alone takes more
+  constexpr std::size_t most = 1'000'000;
+  const std::string& text = setting.value;
+  std::size_t bytes = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bytes);
+  if (error != std::errc() || end != text.data() + text.size() || bytes < least || bytes > most)
+    refuse(in_quotes(text) + " is not a number of bytes from 500 to 1000000");
+  certificate.max_chain_bytes = bytes;
+}
+
 void set_placeholder(const Setting& setting, CertificateSettings& certificate) {
   certificate.placeholder = yes(setting);
 }

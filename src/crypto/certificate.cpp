@@ -138,6 +138,11 @@ std::optional<KeyType> Certificate::key_type() const {
   return key_type_of(key);
 }
 
+std::string Certificate::signature_algorithm() const {
+  const char* name = OBJ_nid2sn(X509_get_signature_nid(handle()));
+  return name != nullptr ? name : "unknown";
+}
+
 bool Certificate::self_signed() const {
   return signed_by(*this);
 }

@@ -128,8 +128,8 @@ int verify(X509_STORE_CTX* context, void* pem) noexcept {
 
 }  // namespace
 
-RootBundle::RootBundle(const std::filesystem::path& path) {
-  const std::string place = "the CA bundle " + path.string();
+RootBundle::RootBundle(const std::filesystem::path& path, const std::string& what) {
+  const std::string place = what + " " + path.string();
   pem_ = text_of(path, place);
   std::string_view text = pem_;
   while (const std::optional<std::string> certificate = take_certificate(text)) {
@@ -140,6 +140,29 @@ RootBundle::RootBundle(const std::filesystem::path& path) {
 
 void RootBundle::install_in(void* ssl_context) const {
   SSL_CTX_set_cert_verify_callback(static_cast<SSL_CTX*>(ssl_context), verify, const_cast<std::string*>(&pem_));
+}
+
+RootBundle RootBundle::of_text(std::string pem) {
+  RootBundle bundle;
+  bundle.pem_ = std::move(pem);
+  return bundle;
+}
+
+std::optional<std::string> RootBundle::why_refused(const CertificateChain& chain, TimePoint now) const {
+  const std::unique_ptr<STACK_OF(X509), decltype([](STACK_OF(X509) * borrowed) { sk_X509_free(borrowed); })> shown(
+      sk_X509_new_null());
+  const std::unique_ptr<X509_STORE, Free<X509_STORE_free>> store(X509_STORE_new());
+  const std::unique_ptr<X509_STORE_CTX, Free<X509_STORE_CTX_free>> context(X509_STORE_CTX_new());
+  require(shown != nullptr && store != nullptr && context != nullptr, "to verify a certificate");
+  for (const Certificate& certificate : chain.certificates())
+    require(sk_X509_push(shown.get(), certificate.handle()) > 0, "to verify a certificate");
+  require(X509_STORE_CTX_init(context.get(), store.get(), chain.leaf().handle(), shown.get()) == 1,
+          "to verify a certificate");
+  require(X509_STORE_CTX_set_default(context.get(), "ssl_server") == 1, "to verify a certificate");
+  X509_STORE_CTX_set_flags(context.get(), X509_V_FLAG_PARTIAL_CHAIN);
+  X509_STORE_CTX_set_time(context.get(), 0, std::chrono::system_clock::to_time_t(now));
+  if (verify(context.get(), const_cast<std::string*>(&pem_)) == 1) return std::nullopt;
+  return X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get()));
 }
 
 }  // namespace acme_agent

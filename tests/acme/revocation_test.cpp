@@ -26,7 +26,7 @@ struct Holder {
     session.respond(session.authorization(order.authorizations.at(0), never).challenges.at(0), never);
     session.authorization(order.authorizations.at(0), never);
     const Order valid = session.finalize(order, make_csr(key, names), never).value;
-    return session.download(valid, "", never).leaf();
+    return session.download(valid, {}, never).leaf();
   }
 
   Session with(const PrivateKey& other) { return {*transport, clock, ca.directory_url(), other, ""}; }

@@ -105,7 +105,7 @@ class Bench {
       clock.sleep_for(100ms, {});
       order = mine.session.order(order.url, {}).value;
     }
-    return issued_.emplace(mine.session.download(order, "", {}).leaf());
+    return issued_.emplace(mine.session.download(order, {}, {}).leaf());
   }
 
   Message account_message(const PrivateKey& key, const json& payload) {

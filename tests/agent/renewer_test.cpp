@@ -43,6 +43,30 @@ TEST_CASE("a second run has nothing to do and asks nobody") {
   CHECK(t.ca.requests().size() == requests);
 }
 
+TEST_CASE("a chain that the devices would refuse is held and not deployed, and nothing is ordered again") {
+  Renewing t;
+  Managed one = t.managed();
+  t.renew(one);
+  const std::string before = deployed_serial(one);
+  one.devices = std::make_shared<const DeviceTerms>(DeviceTerms{{}, isrg_root_x1(), "ISRG Root X1", 0});
+  const Outcome outcome = t.renew(one, {.force = true});
+  CHECK(outcome.issued);
+  CHECK(outcome.exit_code() == 3);
+  CHECK(outcome.problem.find("and they know only ISRG Root X1") != std::string::npos);
+  CHECK(outcome.problem.find("the broker is left as it is") != std::string::npos);
+  CHECK(t.serial() != before);
+  CHECK(deployed_serial(one) == before);
+
+  const int orders = t.ca.orders_created();
+  t.clock.advance(day);
+  CHECK(t.renew(one, {}).exit_code() == 3);
+  CHECK(t.ca.orders_created() == orders);
+
+  one.devices = nullptr;
+  CHECK(t.renew(one).exit_code() == 0);
+  CHECK(deployed_serial(one) == t.serial());
+}
+
 TEST_CASE("a certificate is renewed when it is due, with the key that it has") {
   Renewing t;
   const Managed one = t.managed();

@@ -64,4 +64,5 @@ TEST_CASE("a mistyped word leads to the nearest known one") {
   CHECK(nearest("domainxyz", known) == "");
   CHECK(nearest("", known) == "");
   CHECK(nearest("xy", known) == "");
+  CHECK(nearest("dom", {"for"}) == "");
 }

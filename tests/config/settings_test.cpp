@@ -348,6 +348,44 @@ TEST_CASE("a signing request of one's own needs the key that it was made with") 
   CHECK(contains(t.complaint_with({"--profile=short lived"}), "'short lived' is not the name of a profile"));
 }
 
+TEST_CASE("what the devices behind the broker can take is said by kind, by roots and by room") {
+  const Loading t;
+  const CertificateSettings certificate =
+      t.with({"--for=tasmota", "--for=shelly", "--device-trust=/etc/devices.pem", "--max-chain-bytes=4096"});
+  REQUIRE(certificate.devices.size() == 2);
+  CHECK(certificate.devices[0] == find_device_kind("tasmota"));
+  CHECK(certificate.devices[1] == find_device_kind("shelly"));
+  CHECK(certificate.device_trust == "/etc/devices.pem");
+  CHECK(certificate.max_chain_bytes == 4096);
+  CHECK(t.with({"--for=tasmota", "--device-trust=none"}).device_trust == "");
+  CHECK_FALSE(t.with({"--for=tasmota"}).device_trust);
+
+  CHECK(t.complaint_with({"--for=tasmoto"}) ==
+        "--for: 'tasmoto' is not one of tasmota, esphome, shelly and esp-idf: did you mean 'tasmota'?");
+  CHECK(t.complaint_with({"--for=shelly", "--for=shelly"}) == "--for: 'shelly' is given twice; leave only one");
+  CHECK(contains(t.complaint_with({"--device-trust=none"}), "device-trust none is of use with --for only"));
+  for (const char* bytes : {"0", "499", "2k", "1000001", "-1", "99999999999999999999999"})
+    CHECK(contains(t.complaint_with({std::string("--max-chain-bytes=") + bytes}),
+                   "is not a number of bytes from 500 to 1000000"));
+}
+
+TEST_CASE("what devices would refuse whatever is issued is refused before it is ordered") {
+  const Loading t;
+  CHECK(contains(t.complaint_with({"--for=tasmota", "--key-type=ec256"}),
+                 "Tasmota devices do not take keys of type ec256: leave key-type out"));
+  CHECK(t.with({"--for=shelly", "--key-type=ec256"}).key_type == KeyType::ec256);
+  const auto complaint_of = [&t](const std::string& domain, const std::string& kind) {
+    return t.complaint({"-d", domain, "--challenge=http-01", "--challenge=dns-persist-01", "--for=" + kind});
+  };
+  CHECK(contains(complaint_of("192.0.2.1", "tasmota"),
+                 "Tasmota devices cannot check any of these names: add the DNS name that they are given"));
+  CHECK(contains(complaint_of("*.a.example", "esphome"),
+                 "ESPHome devices cannot check any of these names: add the DNS name that they are given, in full"));
+  CHECK(t.load({"-d", "*.a.example,a.example", "--challenge=dns-persist-01", "--for=esphome"}).certificates.size() ==
+        1);
+  CHECK(t.load({"-d", "*.a.example", "--challenge=dns-persist-01", "--for=tasmota"}).certificates.size() == 1);
+}
+
 TEST_CASE("several challenges keep their order, and none is said twice") {
   const Loading t;
   CHECK(t.with({"--challenge=tls-alpn-01", "--challenge=http-01", "--alpn-listen=127.0.0.1:8443"}).challenges ==

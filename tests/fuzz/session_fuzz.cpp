@@ -84,7 +84,7 @@ bool issue(Session& session) {
   Polled<Order> polled = session.finalize(order, "a request", {});
   if (polled.value.status != Status::valid) polled = session.order(order.url, {});
   if (polled.retry_after) expect_date(*polled.retry_after);
-  if (polled.value.status == Status::valid) session.download(polled.value, "", {});
+  if (polled.value.status == Status::valid) session.download(polled.value, {}, {});
   return true;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -88,9 +89,10 @@ class Session {
 
   Polled<Order> finalize(const Order& order, std::string_view csr_der, const std::stop_token& stop);
 
-  /// The chain of a valid order with this name at its top, if the server offers one; else its default chain. Empty: its
-  /// default chain (RFC 8555 7.4.2).
-  CertificateChain download(const Order& order, const std::string& preferred_top, const std::stop_token& stop);
+  /// Of the chains that the server offers for a valid order the first that is wanted, else its default one, which comes
+  /// first (RFC 8555 7.4.2). Empty: whatever comes first.
+  CertificateChain download(const Order& order, const std::function<bool(const CertificateChain&)>& wanted,
+                            const std::stop_token& stop);
 
  private:
   /// Signed by the account `kid`, or by the bare key if that is empty; an empty payload is a POST-as-GET.

@@ -29,11 +29,13 @@ class ValidationError final : public Error {
 
 struct IssueRequest {
   std::vector<Identifier> identifiers;
-  std::string pending_order;         ///< URL of an order of an earlier run to go on with; empty: none.
-  std::string replaces = {};         ///< renewal_info_id() of the certificate before; empty: none, or not to be told.
-  std::string profile = {};          ///< Asked for where the server has profiles; empty: its default.
-  std::string preferred_chain = {};  ///< As Session::download() takes it.
-  std::string csr = {};              ///< Signing request for the key, in DER; empty: one is made.
+  std::string pending_order;  ///< URL of an order of an earlier run to go on with; empty: none.
+  std::string replaces = {};  ///< renewal_info_id() of the certificate before; empty: none, or not to be told.
+  std::string profile = {};   ///< Asked for where the server has profiles; empty: its default.
+  std::string csr = {};       ///< Signing request for the key, in DER; empty: one is made.
+
+  /// As Session::download() takes it.
+  std::function<bool(const CertificateChain&)> wanted = {};
 
   /// Called before finalize with the order's URL: gives the key to certify after storing both for the next run. With
   /// `refused` the server did not want the key that was given before.

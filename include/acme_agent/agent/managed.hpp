@@ -10,6 +10,7 @@
 #include <acme_agent/base/key_type.hpp>
 #include <acme_agent/broker/deployer.hpp>
 #include <acme_agent/challenge/solver.hpp>
+#include <acme_agent/devices/device_terms.hpp>
 #include <acme_agent/net/transport.hpp>
 
 namespace acme_agent {
@@ -35,12 +36,16 @@ struct Managed {
   std::string key_file;         ///< The operator's own key, of `key_type`; empty: keys are ours.
   std::string key_thumbprint;   ///< Of the key in that file; empty as above.
   std::string csr;              ///< The operator's own signing request for that key, in DER; empty: made as needed.
+  std::shared_ptr<const DeviceTerms> devices;  ///< Null: anything will do.
   bool placeholder = true;
   DeploymentTarget target;
   Solvers solvers;  ///< At least one.
 
   /// The server with this directory URL; null if it is none of ours.
   const AcmeServer* server_at(const std::string& url) const;
+
+  /// Whether this chain is what was asked for: its top, and that the devices take it at `now`.
+  bool wants(const CertificateChain& chain, TimePoint now) const;
 
   /// The same, with the very same servers, reloaders and solvers.
   bool operator==(const Managed&) const = default;

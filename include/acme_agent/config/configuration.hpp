@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <acme_agent/base/clock.hpp>
+#include <acme_agent/base/device_kind.hpp>
 #include <acme_agent/base/endpoint.hpp>
 #include <acme_agent/base/identifier.hpp>
 #include <acme_agent/base/key_type.hpp>
@@ -68,6 +69,9 @@ struct CertificateSettings {
   bool probe_is_default = false;
   Duration probe_timeout = std::chrono::seconds(10);
   bool placeholder = true;
+  std::vector<const DeviceKind*> devices;             ///< --for. No duplicates.
+  std::optional<std::filesystem::path> device_trust;  ///< Nothing: what the devices know by themselves; empty: `none`.
+  std::size_t max_chain_bytes = 0;                    ///< 0: any.
 };
 
 /// Everything that command line, environment and configuration file say, checked; immutable from then on.

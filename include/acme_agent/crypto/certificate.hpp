@@ -48,6 +48,8 @@ class Certificate {
   std::string issuer() const;
   /// Nothing if the key is of a kind that KeyType does not know.
   std::optional<KeyType> key_type() const;
+  /// How it was signed, as OpenSSL calls it: "RSA-SHA256", "ecdsa-with-SHA384", …
+  std::string signature_algorithm() const;
   bool self_signed() const;
   /// Made by make_placeholder(), by any copy of this program.
   bool placeholder() const;
