@@ -28,7 +28,12 @@ namespace acme_agent {
 namespace {
 
 constexpr Duration hook_timeout = std::chrono::seconds(60);
+constexpr Duration reload_request_timeout = std::chrono::seconds(10);
 constexpr Duration dns_hook_timeout = std::chrono::minutes(5);  // many wait until all name servers show the record
+
+std::string user_agent() {
+  return std::string("acme-agent/") + ACME_AGENT_VERSION;
+}
 
 template <class... Advice>
 FileLock lock_or_throw(const std::filesystem::path& file, const std::filesystem::path& folder,
@@ -148,7 +153,7 @@ FileLock lock_state(const StateFolder& state, const std::string& advice) {
 
 std::unique_ptr<Transport> connect(const CertificateSettings& settings) {
   return std::make_unique<CurlTransport>(
-      CurlTransport::Options{std::string("acme-agent/") + ACME_AGENT_VERSION, settings.ca_bundle});
+      CurlTransport::Options{.user_agent = user_agent(), .ca_bundle = settings.ca_bundle});
 }
 
 void check_machine(const Configuration& configuration) {
@@ -301,11 +306,16 @@ std::shared_ptr<Reloader> Wiring::reloader_for(const ReloadRule& rule) {
   for (const auto& [known, reloader] : reloaders_)
     if (known == rule) return reloader;
   const auto make = [&]() -> std::unique_ptr<Reloader> {
+    const HttpClient client{user_agent(), reload_request_timeout};
     switch (rule.kind) {
       case ReloadRule::Kind::pidfile:
         return reload_pidfile(rule.argument, processes_);
       case ReloadRule::Kind::command:
         return reload_command(rule.argv, hook_timeout, processes_);
+      case ReloadRule::Kind::container:
+        return reload_container(rule.argument, rule.socket, client);
+      case ReloadRule::Kind::url:
+        return reload_url(rule.argument, client);
       default:
         return reload_process(rule.argument, processes_);
     }

@@ -115,9 +115,8 @@ bool plausible_address(std::string_view text) {
   }
 }
 
-/// `https://HOST[:PORT][/PATH]`.
-bool https_url(std::string_view text) {
-  constexpr std::string_view scheme = "https://";
+/// `SCHEME://HOST[:PORT][/PATH]`; `scheme` has its slashes.
+bool is_url(std::string_view text, std::string_view scheme) {
   if (!text.starts_with(scheme) || text.size() > 2000) return false;
   const std::string_view rest = text.substr(scheme.size());
   const std::string_view host = rest.substr(0, rest.find_first_of("/?"));
@@ -131,6 +130,20 @@ bool https_url(std::string_view text) {
   } catch (const Error&) {
     return false;
   }
+}
+
+bool https_url(std::string_view text) {
+  return is_url(text, "https://");
+}
+
+/// The same URL without user and password.
+std::string without_user(std::string_view url) {
+  const std::size_t scheme = url.find("://");
+  if (scheme == std::string_view::npos) return std::string(url);
+  const std::size_t host = scheme + 3;
+  const std::size_t at = url.substr(0, url.find_first_of("/?#", host)).rfind('@');
+  if (at == std::string_view::npos) return std::string(url);
+  return std::string(url.substr(0, host)) + std::string(url.substr(at + 1));
 }
 
 Server server_called(const std::string& server) {
@@ -149,6 +162,65 @@ Server server_called(const std::string& server) {
   refuse(in_quotes(server) + " is not letsencrypt, letsencrypt-staging, zerossl, google or an https:// URL" +
          (meant.empty() ? "" : ": did you mean '" + meant + "'?"));
 }
+
+ReloadRule process_rule(const Setting& setting, const std::string& name) {
+  if (name.find('/') != std::string::npos)
+    refuse(in_quotes(setting.value) + ": give the name of the process, not its path");
+  return {ReloadRule::Kind::process, name, {}};
+}
+
+ReloadRule pidfile_rule(const Setting& setting, const std::string& path) {
+  return {ReloadRule::Kind::pidfile, absolute_path(setting, path).string(), {}};
+}
+
+ReloadRule command_rule(const Setting& setting, const std::string& words) {
+  return {ReloadRule::Kind::command, "", program_with_arguments(setting, words)};
+}
+
+/// The path of a socket stays as it is, a host becomes a URL; nothing for anything else.
+std::optional<std::string> socket_at(std::string_view text) {
+  if (text.starts_with('/')) return std::string(text);
+  constexpr std::string_view scheme = "http://";
+  try {
+    return std::string(scheme) + parse_endpoint(text.starts_with(scheme) ? text.substr(scheme.size()) : text).text();
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+ReloadRule container_rule(const Setting& setting, const std::string& text) {
+  const std::size_t at = text.find('@');
+  const std::string name = text.substr(0, at);
+  constexpr std::string_view allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+  if (name.empty() || name.front() == '.' || name.front() == '-' ||
+      name.find_first_not_of(allowed) != std::string::npos)
+    refuse(in_quotes(setting.value) + " does not name a container: write container:NAME or container:NAME@SOCKET");
+  std::optional<std::string> socket = at == std::string::npos ? "" : socket_at(std::string_view(text).substr(at + 1));
+  if (!socket)
+    refuse(in_quotes(setting.value) +
+           ": behind the '@' goes the absolute path of a socket, or HOST:PORT of a socket proxy");
+  return {ReloadRule::Kind::container, name, {}, *std::move(socket)};
+}
+
+ReloadRule url_rule(const Setting&, const std::string& url) {
+  const std::string shown = without_user(url);
+  if (!is_url(shown, "http://") && !is_url(shown, "https://"))
+    refuse(
+        "what follows 'url:' is no URL of the form https://HOST[:PORT]/PATH (it is not shown, as it may hold a "
+        "secret)");
+  return {ReloadRule::Kind::url, url, {}};
+}
+
+struct ReloadKind {
+  std::string_view word;
+  ReloadRule (*read)(const Setting& setting, const std::string& argument);
+};
+
+constexpr ReloadKind reload_kinds[] = {{"process", process_rule},
+                                       {"pidfile", pidfile_rule},
+                                       {"container", container_rule},
+                                       {"command", command_rule},
+                                       {"url", url_rule}};
 
 }  // namespace
 
@@ -356,32 +428,18 @@ void set_reload(const Setting& setting, CertificateSettings& certificate) {
   if (setting.first) certificate.reload.clear();
   const std::string_view text = setting.value;
   if (text == "none") return;
-
   const std::size_t colon = text.find(':');
   const std::string_view kind = text.substr(0, colon);
   const std::string argument(colon == std::string_view::npos ? "" : trim(text.substr(colon + 1)));
-  constexpr std::string_view forms = "process:NAME, pidfile:PATH, command:ARGV or none";
-  if (kind == "systemd" || kind == "container" || kind == "url") {
-    refuse("'" + std::string(kind) + ":' is not in this version yet: choose " + std::string(forms));
+  if (kind == "systemd") refuse("'systemd:' is not in this version yet: choose process:NAME");
+  for (const ReloadKind& known : reload_kinds) {
+    if (kind != known.word || argument.empty()) continue;
+    certificate.reload.push_back(known.read(setting, argument));
+    return;
   }
-  if (argument.empty() || (kind != "process" && kind != "pidfile" && kind != "command")) {
-    refuse(in_quotes(text) + " is not " + std::string(forms));
-  }
-
-  ReloadRule rule;
-  if (kind == "process") {
-    if (argument.find('/') != std::string::npos)
-      refuse(in_quotes(text) + ": give the name of the process, not its path");
-    rule.kind = ReloadRule::Kind::process;
-    rule.argument = argument;
-  } else if (kind == "pidfile") {
-    rule.kind = ReloadRule::Kind::pidfile;
-    rule.argument = absolute_path(setting, argument).string();
-  } else {
-    rule.kind = ReloadRule::Kind::command;
-    rule.argv = program_with_arguments(setting, argument);
-  }
-  certificate.reload.push_back(std::move(rule));
+  const bool secret = text.find("://") != std::string_view::npos;
+  refuse(in_quotes(secret ? std::string(kind) + ":…" : std::string(text)) +
+         " is not process:NAME, pidfile:PATH, container:NAME[@SOCKET], command:ARGV, url:URL or none");
 }
 
 void set_probe(const Setting& setting, CertificateSettings& certificate) {

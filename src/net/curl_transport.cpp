@@ -38,11 +38,13 @@ std::string part_of(const Url& url, CURLUPart part) {
   return CurlText(text).get();
 }
 
-Url parse_url(const std::string& text) {
+Url parse_url(const std::string& text, bool plain_http) {
   Url url(curl_url());
   if (!url) throw std::bad_alloc();
-  if (const CURLUcode code = curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0);
-      code == CURLUE_UNSUPPORTED_SCHEME || (code == CURLUE_OK && part_of(url, CURLUPART_SCHEME) != "https")) {
+  const CURLUcode code = curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0);
+  const std::string scheme = part_of(url, CURLUPART_SCHEME);
+  if (plain_http && code == CURLUE_OK && scheme == "http") return url;
+  if (code == CURLUE_UNSUPPORTED_SCHEME || (code == CURLUE_OK && scheme != "https")) {
     throw Error(Remedy::ask_operator,
                 "cannot use " + printable(text) + ": the URL of an ACME server starts with https://");
   } else if (code != CURLUE_OK) {
@@ -142,7 +144,7 @@ T info(CURL* easy, CURLINFO what) {
 }
 
 /// Why a certificate was refused: OpenSSL's numbers (X509_V_ERR_...), which never change.
-Error untrusted(CURL* easy, const std::string& origin, const std::string& detail) {
+Error untrusted(CURL* easy, const std::string& origin, const std::string& detail, const std::string& advice) {
   constexpr long not_yet_valid = 9;
   constexpr long expired = 10;
   const long verdict = info<long>(easy, CURLINFO_SSL_VERIFYRESULT);
@@ -157,15 +159,14 @@ Error untrusted(CURL* easy, const std::string& origin, const std::string& detail
     return Error(Remedy::ask_operator, "the certificate of " + origin + " is for another host (" + why +
                                            "): correct the URL or the certificate of the server");
   }
-  return Error(Remedy::ask_operator,
-               "the certificate of " + origin + " is not trusted (" + why + "): give its root with --ca-bundle");
+  return Error(Remedy::ask_operator, "the certificate of " + origin + " is not trusted (" + why + "): " + advice);
 }
 
 Error failure(CURL* easy, CURLcode code, const Url& url, const Incoming& incoming,
               const CurlTransport::Options& options, const std::string& curl_says) {
   const std::string host = part_of(url, CURLUPART_HOST);
   const std::string port = part_of(url, CURLUPART_PORT);
-  const std::string place = host + ":" + port;
+  const std::string place = options.unix_socket ? printable(options.unix_socket->native()) : host + ":" + port;
   const std::string detail = curl_says.empty() ? curl_easy_strerror(code) : curl_says;
   if (incoming.too_large) {
     return Error(Remedy::retry, "the answer of " + place + " is too large (a body may have 1 MiB, its headers 64 KiB)");
@@ -177,7 +178,7 @@ Error failure(CURL* easy, CURLcode code, const Url& url, const Incoming& incomin
     case CURLE_COULDNT_CONNECT: {
       const int cause = static_cast<int>(info<long>(easy, CURLINFO_OS_ERRNO));
       std::string why = cause != 0 ? std::generic_category().message(cause) : printable(detail);
-      const bool of_proxy = detail.find(host + " port " + port) == std::string::npos;
+      const bool of_proxy = !options.unix_socket && detail.find(host + " port " + port) == std::string::npos;
       if (cause != 0 && of_proxy) why += " (" + printable(detail) + ")";
       return Error(Remedy::retry, "cannot reach " + place + ": " + why);
     }
@@ -188,7 +189,7 @@ Error failure(CURL* easy, CURLcode code, const Url& url, const Incoming& incomin
                                                   describe(std::min(options.connect_timeout, options.timeout)));
     }
     case CURLE_PEER_FAILED_VERIFICATION:
-      return untrusted(easy, "https://" + place, detail);
+      return untrusted(easy, "https://" + place, detail, options.trust_advice);
     case CURLE_SSL_CACERT_BADFILE:
       return Error(Remedy::ask_operator, "cannot read the trusted certificates: " + printable(detail));
     case CURLE_SSL_CONNECT_ERROR:
@@ -251,7 +252,7 @@ CurlTransport::CurlTransport(Options options) : options_(std::move(options)) {}
 CurlTransport::~CurlTransport() = default;
 
 Response CurlTransport::send(const Request& request, const std::stop_token& stop) {
-  const Url url = parse_url(request.url);
+  const Url url = parse_url(request.url, options_.plain_http);
   if (!handles_) {
     start_curl();
     handles_ = std::make_unique<Handles>(options_);
@@ -267,7 +268,9 @@ Response CurlTransport::send(const Request& request, const std::stop_token& stop
   // What is set below points into this function.
   const std::unique_ptr<CURL, Free<curl_easy_reset>> reset_at_end(easy);
   curl_easy_setopt(easy, CURLOPT_CURLU, url.get());
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, options_.plain_http ? "http,https" : "https");
+  if (options_.direct) curl_easy_setopt(easy, CURLOPT_PROXY, "");
+  if (options_.unix_socket) curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, options_.unix_socket->c_str());
   // One request at a time takes half as long as over HTTP/2.
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);

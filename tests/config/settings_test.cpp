@@ -98,13 +98,27 @@ TEST_CASE("values that make no sense are refused, each with its reason") {
       {"--mode=0646", "mode 0646 has bits that make no sense"},
       {"--mode=4640", "mode 4640 has bits that make no sense"},
       {"--mode=0240", "mode 0240 keeps the owner from reading"},
-      {"--reload=mosquitto", "--reload: 'mosquitto' is not process:NAME, pidfile:PATH, command:ARGV or none"},
+      {"--reload=mosquitto", "--reload: 'mosquitto' is not process:NAME, pidfile:PATH, container:NAME"},
       {"--reload=process:", "is not process:NAME"},
       {"--reload=process:/usr/sbin/mosquitto", "give the name of the process, not its path"},
       {"--reload=signal:mosquitto", "is not process:NAME"},
       {"--reload=systemd:mosquitto.service", "'systemd:' is not in this version yet"},
-      {"--reload=container:mosquitto", "'container:' is not in this version yet"},
-      {"--reload=url:http://localhost/", "'url:' is not in this version yet"},
+      {"--reload=container:", "is not process:NAME"},
+      {"--reload=container:@/run/x.sock", "'container:@/run/x.sock' does not name a container"},
+      {"--reload=container:a/b", "does not name a container"},
+      {"--reload=container:-x", "does not name a container"},
+      {"--reload=container:x?signal=KILL", "does not name a container"},
+      {"--reload=container:x@docker.sock", "behind the '@' goes the absolute path of a socket, or HOST:PORT"},
+      {"--reload=container:x@", "behind the '@' goes"},
+      {"--reload=container:x@https://a.example:1", "behind the '@' goes"},
+      {"--reload=container:x@http://a.example:1/path", "behind the '@' goes"},
+      {"--reload=url:ftp://a.example/", "what follows 'url:' is no URL of the form https://HOST[:PORT]/PATH"},
+      {"--reload=url:a.example", "what follows 'url:' is no URL"},
+      {"--reload=url:https://", "what follows 'url:' is no URL"},
+      {"--reload=url:https://me:secret@/x", "what follows 'url:' is no URL"},
+      {"--reload=url:https://a.example:port/", "what follows 'url:' is no URL"},
+      {"--reload=url:https://a.example/x y", "what follows 'url:' is no URL"},
+      {"--reload=ulr:https://me:secret@a.example/", "'ulr:…' is not process:NAME"},
       {"--reload=command:", "is not process:NAME"},
       {"--reload=command:''", "names no program"},
       {"--reload=command:echo 'x", "lacks a closing '"},
@@ -256,6 +270,26 @@ TEST_CASE("reloads are done in the order given") {
   CHECK(certificate.reload == std::vector<ReloadRule>{{ReloadRule::Kind::pidfile, "/run/broker.pid", {}},
                                                       {ReloadRule::Kind::process, "nginx", {}},
                                                       {ReloadRule::Kind::command, "", {"/bin/x", "a"}}});
+}
+
+TEST_CASE("a container is named with or without the socket where its service is asked") {
+  const Loading t;
+  const auto rule = [&](const std::string& text) { return t.with({"--reload=container:" + text}).reload.at(0); };
+  const auto kind = ReloadRule::Kind::container;
+  CHECK(rule("mosquitto") == ReloadRule{kind, "mosquitto", {}, ""});
+  CHECK(rule("iot_mosquitto.1-a") == ReloadRule{kind, "iot_mosquitto.1-a", {}, ""});
+  CHECK(rule("x@/run/user/1000/podman/podman.sock") == ReloadRule{kind, "x", {}, "/run/user/1000/podman/podman.sock"});
+  CHECK(rule("x@socket-proxy:2375") == ReloadRule{kind, "x", {}, "http://socket-proxy:2375"});
+  CHECK(rule("x@http://[::1]:2375") == ReloadRule{kind, "x", {}, "http://[::1]:2375"});
+}
+
+TEST_CASE("a URL to post to may have user, password and query, and a complaint never shows them") {
+  const Loading t;
+  for (const std::string url : {"https://me:pass@a.example:8443/hook?token=x", "http://[::1]/", "http://a@b@c.example"})
+    CHECK(t.with({"--reload=url:" + url}).reload == std::vector<ReloadRule>{{ReloadRule::Kind::url, url, {}}});
+  for (const std::string bad :
+       {"url:https://me:hidden@/x", "url:https://a.example/ ?hidden", "curl:https://a:hidden@b"})
+    CHECK_FALSE(contains(t.complaint_with({"--reload=" + bad}), "hidden"));
 }
 
 TEST_CASE("a command is split at white space outside of quotes, and no shell has a say") {

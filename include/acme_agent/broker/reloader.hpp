@@ -47,4 +47,18 @@ std::unique_ptr<Reloader> reload_pidfile(std::filesystem::path path, const Proce
 /// the end of its output. Its environment has what Deployed names, and certbot's RENEWED_LINEAGE and RENEWED_DOMAINS.
 std::unique_ptr<Reloader> reload_command(std::vector<std::string> argv, Duration timeout, const Processes& processes);
 
+/// How others are asked over HTTP.
+struct HttpClient {
+  std::string user_agent;
+  Duration timeout;  ///< For the whole exchange.
+};
+
+/// `container:NAME[@SOCKET]`: asks Docker or Podman for a SIGHUP to the first process of the container, and for nothing
+/// else (`POST /containers/NAME/kill?signal=HUP`). `socket` is a path or `http://HOST:PORT`, a proxy that permits this;
+/// empty: Docker's own, else Podman's. That the container does not run is an Error to retry.
+std::unique_ptr<Reloader> reload_container(std::string name, std::string socket, HttpClient client);
+
+/// `url:URL`: an empty POST, where any 2xx is told. Of the URL nothing but scheme, host and port is ever shown.
+std::unique_ptr<Reloader> reload_url(std::string url, HttpClient client);
+
 }  // namespace acme_agent

@@ -17,11 +17,12 @@ namespace acme_agent {
 
 /// One `--reload`: how a broker is told.
 struct ReloadRule {
-  enum class Kind { none, process, pidfile, command };
+  enum class Kind { none, process, pidfile, command, container, url };
 
   Kind kind = Kind::none;
-  std::string argument;           ///< Name or path.
+  std::string argument;           ///< Name, path or URL, which may hold a secret.
   std::vector<std::string> argv;  ///< command only: split at white space, with "…" and '…' as quotes; no shell.
+  std::string socket = {};        ///< container only: path, or http://HOST:PORT; empty: Docker's or Podman's own.
 
   bool operator==(const ReloadRule&) const = default;
 };
