@@ -156,6 +156,22 @@ std::unique_ptr<Transport> connect(const CertificateSettings& settings) {
       CurlTransport::Options{.user_agent = user_agent(), .ca_bundle = settings.ca_bundle});
 }
 
+std::unique_ptr<Reloader> make_reloader(const ReloadRule& rule, const Processes& processes) {
+  const HttpClient client{user_agent(), reload_request_timeout};
+  switch (rule.kind) {
+    case ReloadRule::Kind::pidfile:
+      return reload_pidfile(rule.argument, processes);
+    case ReloadRule::Kind::command:
+      return reload_command(rule.argv, hook_timeout, processes);
+    case ReloadRule::Kind::container:
+      return reload_container(rule.argument, rule.socket, client);
+    case ReloadRule::Kind::url:
+      return reload_url(rule.argument, client);
+    default:
+      return reload_process(rule.argument, processes);
+  }
+}
+
 void check_machine(const Configuration& configuration) {
   std::set<std::string> complaints;
   const auto try_out = [&complaints](const std::string& what, const auto& act) {
@@ -305,22 +321,7 @@ std::shared_ptr<const AcmeServer> Wiring::server_for(const Server& server, const
 std::shared_ptr<Reloader> Wiring::reloader_for(const ReloadRule& rule) {
   for (const auto& [known, reloader] : reloaders_)
     if (known == rule) return reloader;
-  const auto make = [&]() -> std::unique_ptr<Reloader> {
-    const HttpClient client{user_agent(), reload_request_timeout};
-    switch (rule.kind) {
-      case ReloadRule::Kind::pidfile:
-        return reload_pidfile(rule.argument, processes_);
-      case ReloadRule::Kind::command:
-        return reload_command(rule.argv, hook_timeout, processes_);
-      case ReloadRule::Kind::container:
-        return reload_container(rule.argument, rule.socket, client);
-      case ReloadRule::Kind::url:
-        return reload_url(rule.argument, client);
-      default:
-        return reload_process(rule.argument, processes_);
-    }
-  };
-  return reloaders_.emplace_back(rule, make()).second;
+  return reloaders_.emplace_back(rule, make_reloader(rule, processes_)).second;
 }
 
 std::shared_ptr<Solver> Wiring::solver_for(const std::string& challenge, const CertificateSettings& settings) {

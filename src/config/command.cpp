@@ -201,6 +201,31 @@ Exit code: 0 all is taken over, 1 something is not, 2 wrong usage.
 
 Next: acme-agent check
 )"},
+    Command{.name = "watch",
+            .arguments = "DIR [-- COMMAND...]",
+            .fewest_arguments = 1,
+            .most_arguments = std::numeric_limits<std::size_t>::max(),
+            .everyday = false,
+            .meaning = "tell the broker when its files change",
+            .page = R"(Usage: acme-agent watch DIR -- COMMAND...
+       acme-agent watch DIR [--reload HOW]
+
+Runs COMMAND whenever the files in DIR change, until SIGTERM. This is for the
+container of the broker itself, where an agent in another one cannot reach it:
+DIR is the agent's cert-dir, mounted whole. It needs no privilege, no socket
+and no state folder. COMMAND is run without a shell, with CERTIFICATE_DIR in
+its environment; one that fails or takes longer than a minute is run again
+after 2 seconds, then after longer waits, of 5 minutes at most.
+
+Without COMMAND it does what --reload says: process:mosquitto by default, for
+images that have no program named kill.
+
+Nothing is run at the start: the broker that starts with this reads the files
+itself. So start this first, and the broker right after it:
+  sh -c 'acme-agent watch /certs & exec mosquitto -c mosquitto.conf'
+
+Next: acme-agent watch /certs -- kill -HUP 1
+)"},
     Command{.name = "help",
             .arguments = "COMMAND",
             .most_arguments = 1,
@@ -210,7 +235,7 @@ Next: acme-agent check
         .name = "version", .arguments = "", .everyday = false, .meaning = "the version of this program", .page = ""},
 };
 
-constexpr std::string_view later[] = {"doctor", "ca", "watch", "init"};
+constexpr std::string_view later[] = {"doctor", "ca", "init"};
 
 }  // namespace
 

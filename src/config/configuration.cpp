@@ -68,6 +68,10 @@ bool needs_certificate(const CommandLine& command_line) {
   return command_line.command == "run" || command_line.command == "check";
 }
 
+bool needs_state(const CommandLine& command_line) {
+  return command_line.command != "watch";
+}
+
 Layer environment_layer(const Environment& environment, Complaints& complaints) {
   Layer layer;
   for (const auto& [variable, value] : environment.variables) {
@@ -304,7 +308,8 @@ Configuration load_configuration(const CommandLine& command_line, const Environm
   lay_over(from_file, configuration, complaints);
   lay_over(from_environment, configuration, complaints);
   lay_over(from_command_line, configuration, complaints);
-  if (configuration.state_dir.empty()) configuration.state_dir = default_state_dir(environment, complaints);
+  if (configuration.state_dir.empty() && needs_state(command_line))
+    configuration.state_dir = default_state_dir(environment, complaints);
 
   CertificateSettings defaults;
   defaults.probe_is_default = true;

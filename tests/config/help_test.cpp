@@ -42,8 +42,8 @@ TEST_CASE("the overview fits a terminal of 80 columns and 24 lines, with the pro
 }
 
 TEST_CASE("every page fits 80 columns and ends with what to do next") {
-  for (const std::string topic :
-       {"", "options", "run", "status", "renew", "check", "account", "revoke", "remove", "tasmota", "import"}) {
+  for (const std::string topic : {"", "options", "run", "status", "renew", "check", "account", "revoke", "remove",
+                                  "tasmota", "import", "watch"}) {
     CAPTURE(topic);
     const std::string text = help_text(topic);
     CHECK(longest_line(text) < 80);
@@ -111,7 +111,7 @@ TEST_CASE("the overview names every command") {
   for (const std::string command : {"run", "status [NAME...]", "renew NAME", "check", "help"}) {
     CHECK(contains(help_text(""), "\n  " + command));
   }
-  CHECK(contains(help_text(""), "\n  and               revoke, remove, account, tasmota, import, version\n"));
+  CHECK(contains(help_text(""), "\n  and               revoke, remove, account, tasmota, import, watch, version\n"));
 }
 
 TEST_CASE("an unknown topic is refused with the nearest one") {

@@ -460,3 +460,13 @@ TEST_CASE("a DNS hook is a program with arguments, and makes dns-01 the challeng
   CHECK(t.only().dns_hooks == std::vector<Words>{{t.folder / "auth.sh"}, {t.folder / "cleanup.sh"}});
   CHECK(contains(t.complaint_with({"--dns-hook=a", "--dns-hook=b", "--dns-hook=c"}), "there are two programs at most"));
 }
+
+TEST_CASE("watch needs neither a certificate nor a state folder, and knows whom to tell") {
+  Loading t;
+  t.environment.variables = {};
+  const Configuration configuration = t.load({"watch", "/certs", "--reload=container:mosquitto"});
+  CHECK(configuration.certificates.empty());
+  CHECK(configuration.defaults.reload == std::vector<ReloadRule>{{ReloadRule::Kind::container, "mosquitto", {}, ""}});
+  CHECK(t.load({"watch", "/certs"}).defaults.reload ==
+        std::vector<ReloadRule>{{ReloadRule::Kind::process, "mosquitto", {}, ""}});
+}

@@ -79,7 +79,7 @@ struct CertificateSettings {
 struct Configuration {
   std::vector<CertificateSettings> certificates;  ///< Names differ; so do their folders.
   CertificateSettings defaults;                   ///< What is said for every certificate, where there is none, too.
-  std::filesystem::path state_dir;
+  std::filesystem::path state_dir;                ///< Empty for "watch" where it is not given: it needs none.
   int workers = 4;
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;
@@ -88,8 +88,8 @@ struct Configuration {
 /// The command line, taken apart.
 struct CommandLine {
   std::string command = "run";         ///< "run", "status", "renew", "check", "revoke", "remove", "account", "tasmota",
-                                       ///< "import", "help", "version".
-  std::vector<std::string> arguments;  ///< NAME... of status and renew, COMMAND of help.
+                                       ///< "import", "watch", "help", "version".
+  std::vector<std::string> arguments;  ///< NAME... of status and renew, COMMAND of help, and so on.
   std::optional<std::filesystem::path> config;
   bool once = false;
   bool force = false;

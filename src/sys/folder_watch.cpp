@@ -1,0 +1,59 @@
+#include <poll.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/sys/folder_watch.hpp>
+
+#include "event.hpp"
+
+namespace acme_agent {
+
+namespace fs = std::filesystem;
+
+FolderWatch::FolderWatch(fs::path folder)
+    : folder_(std::move(folder)), inotify_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
+  arm();
+}
+
+std::string FolderWatch::stamp() const {
+  std::vector<std::string> files;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder_, error), end; !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename();
+    struct stat status {};
+    if (name.starts_with('.') || ::stat(entry->path().c_str(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
+    files.push_back(name + ":" + std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino) + ":" +
+                    std::to_string(status.st_ctim.tv_sec) + "." + std::to_string(status.st_ctim.tv_nsec));
+  }
+  std::sort(files.begin(), files.end());
+  std::string stamp;
+  for (const std::string& file : files) stamp += file + "\n";
+  return stamp;
+}
+
+void FolderWatch::wait(Duration longest, const std::stop_token& stop) {
+  const StopEvent stopped(stop);
+  std::array<pollfd, 2> waiting = {{{stopped.descriptor(), POLLIN, 0}, {inotify_.get(), POLLIN, 0}}};
+  ::poll(waiting.data(), waiting.size(), static_cast<int>(std::clamp<Duration::rep>(longest.count(), 0, 3'600'000)));
+  if (stop.stop_requested()) throw Stopped{};
+  alignas(inotify_event) std::array<char, 4096> events;
+  while (::read(inotify_.get(), events.data(), events.size()) > 0) {
+  }
+  arm();
+}
+
+/// Again and again, as another folder may have taken the place of the one that was watched.
+void FolderWatch::arm() noexcept {
+  constexpr std::uint32_t changes =
+      IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
+  ::inotify_add_watch(inotify_.get(), folder_.c_str(), changes | IN_ONLYDIR);
+}
+
+}  // namespace acme_agent
