@@ -66,7 +66,7 @@ class Watch {
     std::vector<std::string> names;
     for (const auto& reloader : reloaders_) names.push_back(printable(reloader->describe(), 200));
     log_.info("watching " + printable(folder_.native()) + " for " + join(names));
-    if (done_.empty()) log_.warning("there is no file in " + printable(folder_.native()) + " yet");
+    if (done_.empty()) log_.warning("no file is seen in " + printable(folder_.native()) + " yet");
   }
 
   std::string settled() {

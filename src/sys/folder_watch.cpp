@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <poll.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -17,24 +18,38 @@ namespace acme_agent {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+/// What the agent puts into a broker's folder; others than its owner may pass it, but not list it.
+constexpr const char* usual_names[] = {"cert.pem", "chain.pem", "combined.pem", "fullchain.pem", "privkey.pem"};
+constexpr const char* switched_link = "..data";
+
+std::vector<fs::path> files_in(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
+    if (!entry->path().filename().string().starts_with('.')) files.push_back(entry->path());
+  if (error == std::errc::permission_denied)
+    for (const char* name : usual_names) files.push_back(folder / name);
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+}  // namespace
+
 FolderWatch::FolderWatch(fs::path folder)
     : folder_(std::move(folder)), inotify_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
   arm();
 }
 
 std::string FolderWatch::stamp() const {
-  std::vector<std::string> files;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder_, error), end; !error && entry != end; entry.increment(error)) {
-    const std::string name = entry->path().filename();
-    struct stat status {};
-    if (name.starts_with('.') || ::stat(entry->path().c_str(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
-    files.push_back(name + ":" + std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino) + ":" +
-                    std::to_string(status.st_ctim.tv_sec) + "." + std::to_string(status.st_ctim.tv_nsec));
-  }
-  std::sort(files.begin(), files.end());
   std::string stamp;
-  for (const std::string& file : files) stamp += file + "\n";
+  for (const fs::path& file : files_in(folder_)) {
+    struct stat status {};
+    if (::stat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
+    stamp += file.filename().string() + ":" + std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino) +
+             ":" + std::to_string(status.st_ctim.tv_sec) + "." + std::to_string(status.st_ctim.tv_nsec) + "\n";
+  }
   return stamp;
 }
 
@@ -50,10 +65,12 @@ void FolderWatch::wait(Duration longest, const std::stop_token& stop) {
 }
 
 /// Again and again, as another folder may have taken the place of the one that was watched.
-void FolderWatch::arm() noexcept {
+void FolderWatch::arm() {
   constexpr std::uint32_t changes =
       IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
-  ::inotify_add_watch(inotify_.get(), folder_.c_str(), changes | IN_ONLYDIR);
+  if (::inotify_add_watch(inotify_.get(), folder_.c_str(), changes | IN_ONLYDIR) >= 0 || errno != EACCES) return;
+  // A link may be watched by everybody who may pass its folder.
+  ::inotify_add_watch(inotify_.get(), (folder_ / switched_link).c_str(), changes | IN_DONT_FOLLOW);
 }
 
 }  // namespace acme_agent

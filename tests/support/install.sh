@@ -32,6 +32,7 @@ install_missing() {
     case $package in
       mosquitto | caddy) $as_root systemctl disable --quiet --now "$package.service" ;;
       certbot) $as_root systemctl disable --quiet --now certbot.timer ;;
+      podman) $as_root systemctl disable --quiet --now podman.socket podman.service podman-restart.service podman-auto-update.timer ;;
       bind9) $as_root systemctl disable --quiet --now named.service ;;
     esac
   done

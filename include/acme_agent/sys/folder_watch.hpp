@@ -15,8 +15,8 @@ class FolderWatch {
   explicit FolderWatch(std::filesystem::path folder);
 
   /// Another text whenever a file in the folder, or the target of a link there, was replaced, written or given another
-  /// owner or mode. Names that begin with a dot do not count: GenerationFolder's books are kept there. Empty where
-  /// there is no file.
+  /// owner or mode. Names that begin with a dot do not count: GenerationFolder's books are kept there. Of a folder that
+  /// we may not list, only the names that a broker gets from the agent count. Empty where there is no file.
   std::string stamp() const;
 
   /// Waits until something may have changed since the last stamp, for `longest` at most: file systems of networks do
@@ -24,7 +24,7 @@ class FolderWatch {
   void wait(Duration longest, const std::stop_token& stop);
 
  private:
-  void arm() noexcept;
+  void arm();
 
   std::filesystem::path folder_;
   FileDescriptor inotify_;  ///< Not valid where the system has no more of them.
