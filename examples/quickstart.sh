@@ -20,7 +20,7 @@ if [ "${1-}" != --show ]; then
   title "What is needed"
   . tests/support/install.sh
   install_missing g++ cmake ninja-build pkg-config libssl-dev libcurl4-openssl-dev libcpp-httplib-dev nlohmann-json3-dev \
-    libboost-program-options-dev libidn2-dev openssl ca-certificates pebble mosquitto mosquitto-clients libnss-wrapper
+    libboost-program-options-dev libidn2-dev libsystemd-dev openssl ca-certificates pebble mosquitto mosquitto-clients libnss-wrapper
 
   title "A release in build/release"
   mkdir -p build

@@ -28,6 +28,7 @@ namespace acme_agent {
 namespace {
 
 constexpr Duration hook_timeout = std::chrono::seconds(60);
+constexpr Duration systemd_timeout = std::chrono::seconds(30);
 constexpr Duration reload_request_timeout = std::chrono::seconds(10);
 constexpr Duration dns_hook_timeout = std::chrono::minutes(5);  // many wait until all name servers show the record
 
@@ -161,6 +162,8 @@ std::unique_ptr<Reloader> make_reloader(const ReloadRule& rule, const Processes&
   switch (rule.kind) {
     case ReloadRule::Kind::pidfile:
       return reload_pidfile(rule.argument, processes);
+    case ReloadRule::Kind::systemd:
+      return reload_systemd(rule.argument, systemd_timeout, processes);
     case ReloadRule::Kind::command:
       return reload_command(rule.argv, hook_timeout, processes);
     case ReloadRule::Kind::container:

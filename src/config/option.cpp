@@ -188,8 +188,9 @@ constexpr std::array table = {
            .set_certificate = set_reload,
            .default_value = "process:mosquitto",
            .overview = true,
-           .meaning = "process:NAME, container:NAME, command:ARGV or none",
-           .detail = "; container:NAME@SOCKET where it is not Docker's or Podman's own socket, but another one or a "
+           .meaning = "process:NAME, systemd:UNIT, container:NAME or none",
+           .detail = "; command:ARGV runs a program without a shell; container:NAME@SOCKET where it is not Docker's or "
+                     "Podman's own socket, but another one or a "
                      "proxy at HOST:PORT; pidfile:PATH; url:URL gets a POST"},
     Option{.group = broker,
            .name = "probe",

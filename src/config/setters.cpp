@@ -173,6 +173,16 @@ ReloadRule pidfile_rule(const Setting& setting, const std::string& path) {
   return {ReloadRule::Kind::pidfile, absolute_path(setting, path).string(), {}};
 }
 
+/// Only services can be told to reload.
+ReloadRule systemd_rule(const Setting& setting, const std::string& unit) {
+  constexpr std::string_view allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.\\@-";
+  constexpr std::string_view suffix = ".service";
+  const std::string name = unit.ends_with(suffix) ? unit : unit + std::string(suffix);
+  if (name.size() == suffix.size() || name.size() > 255 || name.find_first_not_of(allowed) != std::string::npos)
+    refuse(in_quotes(setting.value) + " does not name a unit: write systemd:UNIT, like systemd:mosquitto");
+  return {ReloadRule::Kind::systemd, name, {}};
+}
+
 ReloadRule command_rule(const Setting& setting, const std::string& words) {
   return {ReloadRule::Kind::command, "", program_with_arguments(setting, words)};
 }
@@ -216,11 +226,9 @@ struct ReloadKind {
   ReloadRule (*read)(const Setting& setting, const std::string& argument);
 };
 
-constexpr ReloadKind reload_kinds[] = {{"process", process_rule},
-                                       {"pidfile", pidfile_rule},
-                                       {"container", container_rule},
-                                       {"command", command_rule},
-                                       {"url", url_rule}};
+constexpr ReloadKind reload_kinds[] = {{"process", process_rule}, {"pidfile", pidfile_rule},
+                                       {"systemd", systemd_rule}, {"container", container_rule},
+                                       {"command", command_rule}, {"url", url_rule}};
 
 }  // namespace
 
@@ -431,7 +439,6 @@ void set_reload(const Setting& setting, CertificateSettings& certificate) {
   const std::size_t colon = text.find(':');
   const std::string_view kind = text.substr(0, colon);
   const std::string argument(colon == std::string_view::npos ? "" : trim(text.substr(colon + 1)));
-  if (kind == "systemd") refuse("'systemd:' is not in this version yet: choose process:NAME");
   for (const ReloadKind& known : reload_kinds) {
     if (kind != known.word || argument.empty()) continue;
     certificate.reload.push_back(known.read(setting, argument));
@@ -439,7 +446,7 @@ void set_reload(const Setting& setting, CertificateSettings& certificate) {
   }
   const bool secret = text.find("://") != std::string_view::npos;
   refuse(in_quotes(secret ? std::string(kind) + ":…" : std::string(text)) +
-         " is not process:NAME, pidfile:PATH, container:NAME[@SOCKET], command:ARGV, url:URL or none");
+         " is not process:NAME, pidfile:PATH, systemd:UNIT, container:NAME[@SOCKET], command:ARGV, url:URL or none");
 }
 
 void set_probe(const Setting& setting, CertificateSettings& certificate) {

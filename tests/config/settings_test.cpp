@@ -98,11 +98,14 @@ TEST_CASE("values that make no sense are refused, each with its reason") {
       {"--mode=0646", "mode 0646 has bits that make no sense"},
       {"--mode=4640", "mode 4640 has bits that make no sense"},
       {"--mode=0240", "mode 0240 keeps the owner from reading"},
-      {"--reload=mosquitto", "--reload: 'mosquitto' is not process:NAME, pidfile:PATH, container:NAME"},
+      {"--reload=mosquitto", "--reload: 'mosquitto' is not process:NAME, pidfile:PATH, systemd:UNIT"},
       {"--reload=process:", "is not process:NAME"},
       {"--reload=process:/usr/sbin/mosquitto", "give the name of the process, not its path"},
       {"--reload=signal:mosquitto", "is not process:NAME"},
-      {"--reload=systemd:mosquitto.service", "'systemd:' is not in this version yet"},
+      {"--reload=systemd:", "is not process:NAME"},
+      {"--reload=systemd:.service", "'systemd:.service' does not name a unit"},
+      {"--reload=systemd:mosquitto --now", "does not name a unit"},
+      {"--reload=systemd:a/b", "does not name a unit"},
       {"--reload=container:", "is not process:NAME"},
       {"--reload=container:@/run/x.sock", "'container:@/run/x.sock' does not name a container"},
       {"--reload=container:a/b", "does not name a container"},
@@ -270,6 +273,15 @@ TEST_CASE("reloads are done in the order given") {
   CHECK(certificate.reload == std::vector<ReloadRule>{{ReloadRule::Kind::pidfile, "/run/broker.pid", {}},
                                                       {ReloadRule::Kind::process, "nginx", {}},
                                                       {ReloadRule::Kind::command, "", {"/bin/x", "a"}}});
+}
+
+TEST_CASE("a unit is a service, named with or without its suffix") {
+  const Loading t;
+  const auto unit = [&](const std::string& text) { return t.with({"--reload=systemd:" + text}).reload.at(0).argument; };
+  CHECK(t.with({"--reload=systemd:mosquitto"}).reload.at(0).kind == ReloadRule::Kind::systemd);
+  CHECK(unit("mosquitto") == "mosquitto.service");
+  CHECK(unit("mosquitto.service") == "mosquitto.service");
+  CHECK(unit("mqtt@2.0") == "mqtt@2.0.service");
 }
 
 TEST_CASE("a container is named with or without the socket where its service is asked") {

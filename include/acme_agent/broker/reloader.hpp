@@ -47,6 +47,10 @@ std::unique_ptr<Reloader> reload_pidfile(std::filesystem::path path, const Proce
 /// the end of its output. Its environment has what Deployed names, and certbot's RENEWED_LINEAGE and RENEWED_DOMAINS.
 std::unique_ptr<Reloader> reload_command(std::vector<std::string> argv, Duration timeout, const Processes& processes);
 
+/// `systemd:UNIT`: a reload as `systemctl reload UNIT` does it, within `timeout`. The unit's main process is who must
+/// be able to read the files. That the unit does not run is an Error to retry.
+std::unique_ptr<Reloader> reload_systemd(std::string unit, Duration timeout, const Processes& processes);
+
 /// How others are asked over HTTP.
 struct HttpClient {
   std::string user_agent;

@@ -17,10 +17,10 @@ namespace acme_agent {
 
 /// One `--reload`: how a broker is told.
 struct ReloadRule {
-  enum class Kind { none, process, pidfile, command, container, url };
+  enum class Kind { none, process, pidfile, systemd, container, command, url };
 
   Kind kind = Kind::none;
-  std::string argument;           ///< Name, path or URL, which may hold a secret.
+  std::string argument;           ///< Name, path, unit or URL, which may hold a secret.
   std::vector<std::string> argv;  ///< command only: split at white space, with "…" and '…' as quotes; no shell.
   std::string socket = {};        ///< container only: path, or http://HOST:PORT; empty: Docker's or Podman's own.
 

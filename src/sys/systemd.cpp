@@ -1,0 +1,213 @@
+#include <errno.h>
+#include <poll.h>
+#include <systemd/sd-bus.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/base/free.hpp>
+#include <acme_agent/base/text.hpp>
+#include <acme_agent/sys/systemd.hpp>
+
+#include "errno_text.hpp"
+#include "event.hpp"
+
+namespace acme_agent {
+namespace {
+
+using Bus = std::unique_ptr<sd_bus, Free<sd_bus_close_unref>>;
+using Message = std::unique_ptr<sd_bus_message, Free<sd_bus_message_unref>>;
+using Slot = std::unique_ptr<sd_bus_slot, Free<sd_bus_slot_unref>>;
+
+// org.freedesktop.systemd1(5)
+constexpr const char* systemd = "org.freedesktop.systemd1";
+constexpr const char* manager_path = "/org/freedesktop/systemd1";
+constexpr const char* manager = "org.freedesktop.systemd1.Manager";
+constexpr const char* any_unit = "org.freedesktop.systemd1.Unit";
+constexpr const char* service = "org.freedesktop.systemd1.Service";
+
+/// The results of jobs that ended, by their paths.
+using EndedJobs = std::map<std::string, std::string>;
+
+int take_answer(sd_bus_message* message, void* answer, sd_bus_error*) noexcept {
+  static_cast<Message*>(answer)->reset(sd_bus_message_ref(message));
+  return 0;
+}
+
+int take_ended_job(sd_bus_message* message, void* ended, sd_bus_error*) noexcept {
+  unsigned id = 0;
+  const char *job = nullptr, *unit = nullptr, *result = nullptr;
+  if (sd_bus_message_read(message, "uoss", &id, &job, &unit, &result) < 0) return 0;
+  try {
+    static_cast<EndedJobs*>(ended)->insert_or_assign(job, result);
+  } catch (const std::bad_alloc&) {
+    return -ENOMEM;
+  }
+  return 0;
+}
+
+/// What a refusal means for who wants to reload `unit`.
+Error refusal(const std::string& unit, const sd_bus_error& error) {
+  const std::string name = error.name == nullptr ? "" : error.name;
+  const std::string said = printable(error.message == nullptr ? name : error.message, 300);
+  const auto is = [&name](std::string_view end) { return name.ends_with(end); };
+  if (is(".AccessDenied") || is(".InteractiveAuthorizationRequired")) {
+    return Error(Remedy::ask_operator, "user " + std::to_string(::geteuid()) + " may not reload " + unit +
+                                           ": let a polkit rule permit it (org.freedesktop.systemd1.manage-units with "
+                                           "this unit and the verb reload), as systemd/50-acme-agent.rules does");
+  }
+  if (is(".NoSuchUnit")) return Error(Remedy::ask_operator, "there is no " + unit + ": correct its name");
+  if (is(".ServiceUnknown") || is(".NameHasNoOwner"))
+    return Error(Remedy::ask_operator, "systemd is not on the system bus: choose another --reload");
+  return Error(Remedy::retry, "systemd refuses: " + said);
+}
+
+/// Some questions to systemd about one unit, all within one time limit; a stop ends each.
+class Conversation {
+ public:
+  Conversation(std::string unit, Duration timeout, const std::stop_token& stop)
+      : unit_(std::move(unit)),
+        timeout_(timeout),
+        deadline_(std::chrono::steady_clock::now() + timeout),
+        stop_(stop),
+        stopped_(stop) {
+    sd_bus* bus = nullptr;
+    if (const int result = sd_bus_open_system(&bus); result < 0) {
+      throw Error(Remedy::ask_operator, "there is no system bus here (" + errno_text(-result) +
+                                            "): see whether systemd and D-Bus run, or choose another --reload");
+    }
+    bus_.reset(bus);
+    Message answer = call(manager_path, manager, "LoadUnit", {unit_.c_str()});
+    const char* path = nullptr;
+    check(sd_bus_message_read(answer.get(), "o", &path));
+    unit_path_ = path;
+    if (text(any_unit, "LoadState") == "not-found")
+      throw Error(Remedy::ask_operator, "there is no " + unit_ + ": correct its name ('systemctl list-units' has all)");
+  }
+
+  std::string state() { return text(any_unit, "ActiveState"); }
+
+  bool can_reload() {
+    const Message answer = property(any_unit, "CanReload", "b");
+    int can = 0;
+    check(sd_bus_message_read(answer.get(), "b", &can));
+    return can != 0;
+  }
+
+  pid_t main_pid() {
+    const Message answer = property(service, "MainPID", "u");
+    unsigned pid = 0;
+    check(sd_bus_message_read(answer.get(), "u", &pid));
+    return static_cast<pid_t>(pid);
+  }
+
+  /// How the job ended: "done", "failed", ….
+  std::string reload() {
+    EndedJobs ended;
+    sd_bus_slot* slot = nullptr;
+    check(sd_bus_match_signal_async(bus_.get(), &slot, systemd, manager_path, manager, "JobRemoved", take_ended_job,
+                                    nullptr, &ended));
+    const Slot kept(slot);
+    const Message answer = call(manager_path, manager, "ReloadUnit", {unit_.c_str(), "replace"});
+    const char* job = nullptr;
+    check(sd_bus_message_read(answer.get(), "o", &job));
+    wait_until([&] { return ended.contains(job); });
+    return ended.at(job);
+  }
+
+ private:
+  std::string text(const char* interface, const char* name) {
+    const Message answer = property(interface, name, "s");
+    const char* value = nullptr;
+    check(sd_bus_message_read(answer.get(), "s", &value));
+    return value;
+  }
+
+  Message property(const char* interface, const char* name, const char* type) {
+    Message answer = call(unit_path_.c_str(), "org.freedesktop.DBus.Properties", "Get", {interface, name});
+    check(sd_bus_message_enter_container(answer.get(), 'v', type));
+    return answer;
+  }
+
+  Message call(const char* path, const char* interface, const char* member, std::initializer_list<const char*> words) {
+    sd_bus_message* made = nullptr;
+    check(sd_bus_message_new_method_call(bus_.get(), &made, systemd, path, interface, member));
+    const Message request(made);
+    for (const char* word : words) check(sd_bus_message_append_basic(request.get(), 's', word));
+    Message answer;
+    sd_bus_slot* slot = nullptr;
+    const auto patience = std::chrono::duration_cast<std::chrono::microseconds>(timeout_).count();
+    check(sd_bus_call_async(bus_.get(), &slot, request.get(), take_answer, &answer,
+                            static_cast<std::uint64_t>(patience)));
+    const Slot kept(slot);
+    wait_until([&answer] { return answer != nullptr; });
+    if (const sd_bus_error* error = sd_bus_message_get_error(answer.get())) {
+      if (std::string_view(error->name).ends_with(".NoReply")) check(-ETIMEDOUT);
+      throw refusal(unit_, *error);
+    }
+    return answer;
+  }
+
+  void wait_until(const std::function<bool()>& done) {
+    while (!done()) {
+      const int result = sd_bus_process(bus_.get(), nullptr);
+      check(result);
+      if (result > 0) continue;
+      const auto left = std::chrono::ceil<Duration>(deadline_ - std::chrono::steady_clock::now()).count();
+      if (left <= 0) check(-ETIMEDOUT);
+      const int events = sd_bus_get_events(bus_.get());
+      check(events);
+      constexpr Duration::rep longest_poll = 1000;  // sd-bus has time-outs of its own
+      std::array<pollfd, 2> waiting = {
+          {{sd_bus_get_fd(bus_.get()), static_cast<short>(events), 0}, {stopped_.descriptor(), POLLIN, 0}}};
+      ::poll(waiting.data(), waiting.size(), static_cast<int>(std::min(left, longest_poll)));
+      if (stop_.stop_requested()) throw Stopped{};
+    }
+  }
+
+  void check(int result) const {
+    if (result >= 0) return;
+    if (result == -ETIMEDOUT)
+      throw Error(Remedy::retry, "systemd was not done with " + unit_ + " within " + describe(timeout_));
+    throw Error(Remedy::retry, "cannot speak with systemd over the system bus: " + errno_text(-result));
+  }
+
+  const std::string unit_;
+  const Duration timeout_;
+  const std::chrono::steady_clock::time_point deadline_;
+  const std::stop_token& stop_;
+  const StopEvent stopped_;
+  Bus bus_;
+  std::string unit_path_;
+};
+
+}  // namespace
+
+void reload_service(const std::string& unit, Duration timeout, const std::stop_token& stop) {
+  Conversation about(unit, timeout, stop);
+  if (const std::string state = about.state(); state != "active" && state != "reloading")
+    throw Error(Remedy::retry, unit + " is " + printable(state, 40) + ", so that it cannot be reloaded");
+  if (!about.can_reload())
+    throw Error(Remedy::ask_operator, unit +
+                                          " has no way to reload: add ExecReload=/bin/kill -HUP $MAINPID by "
+                                          "'systemctl edit " +
+                                          unit + "', or choose --reload process:NAME");
+  const std::string result = about.reload();
+  if (result == "done") return;
+  if (result == "failed")
+    throw Error(Remedy::ask_operator, unit + " failed to reload: 'journalctl -u " + unit + "' says why");
+  throw Error(Remedy::retry, "the reload of " + unit + " ended before it was done: " + printable(result, 40));
+}
+
+pid_t main_pid_of_service(const std::string& unit, Duration timeout, const std::stop_token& stop) {
+  return Conversation(unit, timeout, stop).main_pid();
+}
+
+}  // namespace acme_agent
