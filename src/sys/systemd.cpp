@@ -1,3 +1,4 @@
+#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <systemd/sd-bus.h>
@@ -12,7 +13,6 @@
 
 #include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/error.hpp>
-#include <acme_agent/base/free.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/sys/systemd.hpp>
 
@@ -22,9 +22,71 @@
 namespace acme_agent {
 namespace {
 
-using Bus = std::unique_ptr<sd_bus, Free<sd_bus_close_unref>>;
-using Message = std::unique_ptr<sd_bus_message, Free<sd_bus_message_unref>>;
-using Slot = std::unique_ptr<sd_bus_slot, Free<sd_bus_slot_unref>>;
+/// What of libsystemd is used. It is loaded when it is needed first, as it takes five more libraries with it: a seventh
+/// of the time that a start takes, and not even there on many a machine without systemd.
+class SdBus {
+ public:
+  SdBus() : library_(::dlopen("libsystemd.so.0", RTLD_NOW)) {
+    if (library_ == nullptr)
+      throw Error(Remedy::ask_operator, "libsystemd is not installed here: install it, or choose another --reload");
+    find(open_system, "sd_bus_open_system");
+    find(close_unref, "sd_bus_close_unref");
+    find(get_fd, "sd_bus_get_fd");
+    find(get_events, "sd_bus_get_events");
+    find(process, "sd_bus_process");
+    find(call_async, "sd_bus_call_async");
+    find(match_signal_async, "sd_bus_match_signal_async");
+    find(slot_unref, "sd_bus_slot_unref");
+    find(new_method_call, "sd_bus_message_new_method_call");
+    find(append_basic, "sd_bus_message_append_basic");
+    find(enter_container, "sd_bus_message_enter_container");
+    find(read, "sd_bus_message_read");
+    find(get_error, "sd_bus_message_get_error");
+    find(message_ref, "sd_bus_message_ref");
+    find(message_unref, "sd_bus_message_unref");
+  }
+
+  decltype(&sd_bus_open_system) open_system = nullptr;
+  decltype(&sd_bus_close_unref) close_unref = nullptr;
+  decltype(&sd_bus_get_fd) get_fd = nullptr;
+  decltype(&sd_bus_get_events) get_events = nullptr;
+  decltype(&sd_bus_process) process = nullptr;
+  decltype(&sd_bus_call_async) call_async = nullptr;
+  decltype(&sd_bus_match_signal_async) match_signal_async = nullptr;
+  decltype(&sd_bus_slot_unref) slot_unref = nullptr;
+  decltype(&sd_bus_message_new_method_call) new_method_call = nullptr;
+  decltype(&sd_bus_message_append_basic) append_basic = nullptr;
+  decltype(&sd_bus_message_enter_container) enter_container = nullptr;
+  decltype(&sd_bus_message_read) read = nullptr;
+  decltype(&sd_bus_message_get_error) get_error = nullptr;
+  decltype(&sd_bus_message_ref) message_ref = nullptr;
+  decltype(&sd_bus_message_unref) message_unref = nullptr;
+
+ private:
+  template <class Function>
+  void find(Function*& function, const char* name) {
+    function = reinterpret_cast<Function*>(::dlsym(library_, name));
+    if (function == nullptr)
+      throw Error(Remedy::ask_operator,
+                  std::string("libsystemd is too old, it has no ") + name + ": choose another --reload");
+  }
+
+  void* const library_;  // stays for good
+};
+
+const SdBus& library() {
+  static const SdBus loaded;
+  return loaded;
+}
+
+struct Release {
+  void operator()(sd_bus* bus) const noexcept { library().close_unref(bus); }
+  void operator()(sd_bus_message* message) const noexcept { library().message_unref(message); }
+  void operator()(sd_bus_slot* slot) const noexcept { library().slot_unref(slot); }
+};
+using Bus = std::unique_ptr<sd_bus, Release>;
+using Message = std::unique_ptr<sd_bus_message, Release>;
+using Slot = std::unique_ptr<sd_bus_slot, Release>;
 
 // org.freedesktop.systemd1(5)
 constexpr const char* systemd = "org.freedesktop.systemd1";
@@ -37,14 +99,14 @@ constexpr const char* service = "org.freedesktop.systemd1.Service";
 using EndedJobs = std::map<std::string, std::string>;
 
 int take_answer(sd_bus_message* message, void* answer, sd_bus_error*) noexcept {
-  static_cast<Message*>(answer)->reset(sd_bus_message_ref(message));
+  static_cast<Message*>(answer)->reset(library().message_ref(message));
   return 0;
 }
 
 int take_ended_job(sd_bus_message* message, void* ended, sd_bus_error*) noexcept {
   unsigned id = 0;
   const char *job = nullptr, *unit = nullptr, *result = nullptr;
-  if (sd_bus_message_read(message, "uoss", &id, &job, &unit, &result) < 0) return 0;
+  if (library().read(message, "uoss", &id, &job, &unit, &result) < 0) return 0;
   try {
     static_cast<EndedJobs*>(ended)->insert_or_assign(job, result);
   } catch (const std::bad_alloc&) {
@@ -79,14 +141,14 @@ class Conversation {
         stop_(stop),
         stopped_(stop) {
     sd_bus* bus = nullptr;
-    if (const int result = sd_bus_open_system(&bus); result < 0) {
+    if (const int result = library().open_system(&bus); result < 0) {
       throw Error(Remedy::ask_operator, "there is no system bus here (" + errno_text(-result) +
                                             "): see whether systemd and D-Bus run, or choose another --reload");
     }
     bus_.reset(bus);
     Message answer = call(manager_path, manager, "LoadUnit", {unit_.c_str()});
     const char* path = nullptr;
-    check(sd_bus_message_read(answer.get(), "o", &path));
+    check(library().read(answer.get(), "o", &path));
     unit_path_ = path;
     if (text(any_unit, "LoadState") == "not-found")
       throw Error(Remedy::ask_operator, "there is no " + unit_ + ": correct its name ('systemctl list-units' has all)");
@@ -97,14 +159,14 @@ class Conversation {
   bool can_reload() {
     const Message answer = property(any_unit, "CanReload", "b");
     int can = 0;
-    check(sd_bus_message_read(answer.get(), "b", &can));
+    check(library().read(answer.get(), "b", &can));
     return can != 0;
   }
 
   pid_t main_pid() {
     const Message answer = property(service, "MainPID", "u");
     unsigned pid = 0;
-    check(sd_bus_message_read(answer.get(), "u", &pid));
+    check(library().read(answer.get(), "u", &pid));
     return static_cast<pid_t>(pid);
   }
 
@@ -112,12 +174,12 @@ class Conversation {
   std::string reload() {
     EndedJobs ended;
     sd_bus_slot* slot = nullptr;
-    check(sd_bus_match_signal_async(bus_.get(), &slot, systemd, manager_path, manager, "JobRemoved", take_ended_job,
-                                    nullptr, &ended));
+    check(library().match_signal_async(bus_.get(), &slot, systemd, manager_path, manager, "JobRemoved", take_ended_job,
+                                       nullptr, &ended));
     const Slot kept(slot);
     const Message answer = call(manager_path, manager, "ReloadUnit", {unit_.c_str(), "replace"});
     const char* job = nullptr;
-    check(sd_bus_message_read(answer.get(), "o", &job));
+    check(library().read(answer.get(), "o", &job));
     wait_until([&] { return ended.contains(job); });
     return ended.at(job);
   }
@@ -126,29 +188,29 @@ class Conversation {
   std::string text(const char* interface, const char* name) {
     const Message answer = property(interface, name, "s");
     const char* value = nullptr;
-    check(sd_bus_message_read(answer.get(), "s", &value));
+    check(library().read(answer.get(), "s", &value));
     return value;
   }
 
   Message property(const char* interface, const char* name, const char* type) {
     Message answer = call(unit_path_.c_str(), "org.freedesktop.DBus.Properties", "Get", {interface, name});
-    check(sd_bus_message_enter_container(answer.get(), 'v', type));
+    check(library().enter_container(answer.get(), 'v', type));
     return answer;
   }
 
   Message call(const char* path, const char* interface, const char* member, std::initializer_list<const char*> words) {
     sd_bus_message* made = nullptr;
-    check(sd_bus_message_new_method_call(bus_.get(), &made, systemd, path, interface, member));
+    check(library().new_method_call(bus_.get(), &made, systemd, path, interface, member));
     const Message request(made);
-    for (const char* word : words) check(sd_bus_message_append_basic(request.get(), 's', word));
+    for (const char* word : words) check(library().append_basic(request.get(), 's', word));
     Message answer;
     sd_bus_slot* slot = nullptr;
     const auto patience = std::chrono::duration_cast<std::chrono::microseconds>(timeout_).count();
-    check(sd_bus_call_async(bus_.get(), &slot, request.get(), take_answer, &answer,
-                            static_cast<std::uint64_t>(patience)));
+    check(library().call_async(bus_.get(), &slot, request.get(), take_answer, &answer,
+                               static_cast<std::uint64_t>(patience)));
     const Slot kept(slot);
     wait_until([&answer] { return answer != nullptr; });
-    if (const sd_bus_error* error = sd_bus_message_get_error(answer.get())) {
+    if (const sd_bus_error* error = library().get_error(answer.get())) {
       if (std::string_view(error->name).ends_with(".NoReply")) check(-ETIMEDOUT);
       throw refusal(unit_, *error);
     }
@@ -157,18 +219,18 @@ class Conversation {
 
   void wait_until(const std::function<bool()>& done) {
     while (!done()) {
-      const int result = sd_bus_process(bus_.get(), nullptr);
-      check(result);
-      if (result > 0) continue;
       const auto left = std::chrono::ceil<Duration>(deadline_ - std::chrono::steady_clock::now()).count();
       if (left <= 0) check(-ETIMEDOUT);
-      const int events = sd_bus_get_events(bus_.get());
+      if (stop_.stop_requested()) throw Stopped{};
+      const int result = library().process(bus_.get(), nullptr);
+      check(result);
+      if (result > 0) continue;
+      const int events = library().get_events(bus_.get());
       check(events);
       constexpr Duration::rep longest_poll = 1000;  // sd-bus has time-outs of its own
       std::array<pollfd, 2> waiting = {
-          {{sd_bus_get_fd(bus_.get()), static_cast<short>(events), 0}, {stopped_.descriptor(), POLLIN, 0}}};
+          {{library().get_fd(bus_.get()), static_cast<short>(events), 0}, {stopped_.descriptor(), POLLIN, 0}}};
       ::poll(waiting.data(), waiting.size(), static_cast<int>(std::min(left, longest_poll)));
-      if (stop_.stop_requested()) throw Stopped{};
     }
   }
 
