@@ -24,6 +24,7 @@ ROOMS = {
     "challenge": (("base", "crypto", "net", "sys", "dns"), ()),
     "broker": (("base", "crypto", "net", "sys"), ()),
     "devices": (("base", "crypto"), ()),
+    "doctor": (("base", "crypto", "net", "sys", "dns", "broker", "devices"), ()),
     "agent": (("base", "crypto", "net", "sys", "acme", "challenge", "store", "broker", "devices"), ()),
     "control": (("base", "sys"), ("nlohmann",)),
 }

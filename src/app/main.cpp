@@ -38,6 +38,7 @@ int dispatch(const std::vector<std::string>& arguments, const Environment& envir
   if (command_line.command == "revoke") return revoke(command_line, environment);
   if (command_line.command == "remove") return remove(command_line, environment);
   if (command_line.command == "account") return account(command_line, environment);
+  if (command_line.command == "doctor") return doctor(command_line, environment);
   if (command_line.command == "tasmota") return tasmota(command_line, environment);
   if (command_line.command == "import") return import_from(command_line, environment);
   if (command_line.command == "watch") return watch(command_line, environment);

@@ -286,10 +286,9 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   return managed;
 }
 
-/// Null where nothing is said of devices.
-std::shared_ptr<const DeviceTerms> Wiring::devices_for(const CertificateSettings& settings) {
+std::optional<DeviceTerms> device_terms_of(const CertificateSettings& settings) {
   const std::filesystem::path trust = settings.device_trust.value_or("");
-  if (settings.devices.empty() && trust.empty() && settings.max_chain_bytes == 0) return nullptr;
+  if (settings.devices.empty() && trust.empty() && settings.max_chain_bytes == 0) return std::nullopt;
   DeviceTerms terms{settings.devices, std::nullopt, "", settings.max_chain_bytes};
   if (!trust.empty()) {
     terms.roots = RootBundle(trust, "device-trust");
@@ -298,9 +297,16 @@ std::shared_ptr<const DeviceTerms> Wiring::devices_for(const CertificateSettings
     terms.roots = isrg_root_x1();
     terms.roots_name = "ISRG Root X1";
   }
+  return terms;
+}
+
+/// Null where nothing is said of devices.
+std::shared_ptr<const DeviceTerms> Wiring::devices_for(const CertificateSettings& settings) {
+  std::optional<DeviceTerms> terms = device_terms_of(settings);
+  if (!terms) return nullptr;
   for (const auto& known : devices_)
-    if (*known == terms) return known;
-  return devices_.emplace_back(std::make_shared<const DeviceTerms>(std::move(terms)));
+    if (*known == *terms) return known;
+  return devices_.emplace_back(std::make_shared<const DeviceTerms>(*std::move(terms)));
 }
 
 std::shared_ptr<const AcmeServer> Wiring::server_for(const Server& server, const CertificateSettings& settings) {

@@ -36,6 +36,9 @@ std::unique_ptr<Transport> connect(const CertificateSettings& settings);
 std::vector<std::string> look_at_names(const std::vector<Identifier>& names, const std::string& challenge,
                                        const std::vector<std::string>& issuers, const std::stop_token& stop);
 
+/// Nothing where nothing is said of devices. Throws Error (ask_operator) if the file of --device-trust is none.
+std::optional<DeviceTerms> device_terms_of(const CertificateSettings& settings);
+
 /// Throws nothing; what is wrong shows when somebody is to be told.
 std::unique_ptr<Reloader> make_reloader(const ReloadRule& rule, const Processes& processes);
 

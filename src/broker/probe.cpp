@@ -62,7 +62,7 @@ std::string fault_of(const Look& look, const CertificateChain& expected) {
 
 }  // namespace
 
-std::vector<Look> look_at(const Endpoint& endpoint, const std::string& server_name, Duration timeout,
+std::vector<Look> look_as(TlsClient client, const Endpoint& endpoint, const std::string& server_name, Duration timeout,
                           const std::stop_token& stop) {
   std::vector<std::string> addresses;
   try {
@@ -70,14 +70,24 @@ std::vector<Look> look_at(const Endpoint& endpoint, const std::string& server_na
   } catch (const Error& error) {
     Look nowhere;
     nowhere.address = endpoint.host;
+    nowhere.client = client;
     nowhere.detail = error.message();
     return {nowhere};
   }
   std::vector<Look> looks;
-  for (const std::string& address : addresses) {
-    looks.push_back(look_once(address, endpoint.port, TlsClient::standard, server_name, timeout, stop));
-    if (looks.back().state != Look::State::shown) continue;
-    looks.push_back(look_once(address, endpoint.port, TlsClient::rsa_tls12, server_name, timeout, stop));
+  for (const std::string& address : addresses)
+    looks.push_back(look_once(address, endpoint.port, client, server_name, timeout, stop));
+  return looks;
+}
+
+std::vector<Look> look_at(const Endpoint& endpoint, const std::string& server_name, Duration timeout,
+                          const std::stop_token& stop) {
+  std::vector<Look> looks;
+  for (Look& look : look_as(TlsClient::standard, endpoint, server_name, timeout, stop)) {
+    const std::string address = look.address;
+    const bool shown = look.state == Look::State::shown;
+    looks.push_back(std::move(look));
+    if (shown) looks.push_back(look_once(address, endpoint.port, TlsClient::rsa_tls12, server_name, timeout, stop));
   }
   return looks;
 }

@@ -59,6 +59,30 @@ Give the same --config, --domain and --state-dir as to the agent.
 
 Next, if a certificate is not as it should be: acme-agent renew NAME
 )"},
+    Command{.name = "doctor",
+            .arguments = "[NAME...]",
+            .most_arguments = std::numeric_limits<std::size_t>::max(),
+            .meaning = "every cause of failure that can be found beforehand",
+            .page = R"(Usage: acme-agent doctor [--json] [--as tasmota] [NAME...] [OPTION...]
+
+Looks for whatever may fail, now or at the next renewal, and says what to do:
+what the broker serves, the certificate and its files as the broker's user
+sees them, what the devices would say (--for, or --as tasmota: a handshake as
+Tasmota does it), how the broker is told, mosquitto.conf, port 80, the clock,
+the DNS. Nothing is changed, the broker is not told, and no certificate is
+ordered; it may run beside the agent. As root it sees most.
+
+  BAD   fails now, or will
+  hint  may be in order: only you can tell
+  good  looked at and found well
+
+--json prints the same for programs. Exit code 0: nothing bad, 1: something
+is, 2: wrong usage or configuration.
+
+Give the same --config, --domain and --state-dir as to the agent.
+
+Next: mend what is BAD from the top, then acme-agent renew NAME
+)"},
     Command{.name = "renew",
             .arguments = "NAME",
             .fewest_arguments = 1,
@@ -78,6 +102,7 @@ Next: acme-agent status NAME
 )"},
     Command{.name = "check",
             .arguments = "",
+            .everyday = false,
             .meaning = "look at the configuration only, and tell all mistakes",
             .page = R"(Usage: acme-agent check [--config FILE] [OPTION...]
 
@@ -235,7 +260,7 @@ Next: acme-agent watch /certs -- kill -HUP 1
         .name = "version", .arguments = "", .everyday = false, .meaning = "the version of this program", .page = ""},
 };
 
-constexpr std::string_view later[] = {"doctor", "ca", "init"};
+constexpr std::string_view later[] = {"ca", "init"};
 
 }  // namespace
 

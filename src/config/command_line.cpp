@@ -127,6 +127,8 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
       line.files = true;
     } else if (name == "reason") {
       line.reason = value;
+    } else if (name == "as") {
+      line.as = value;
     } else if (name == "help") {
       help = true;
     } else if (name == "version") {
@@ -149,7 +151,8 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     refuse_elsewhere(line.force, "force", {"renew", "account"}, line);
     refuse_elsewhere(line.files, "files", {"remove"}, line);
     refuse_elsewhere(!line.reason.empty(), "reason", {"revoke"}, line);
-    refuse_elsewhere(line.json, "json", {"status", "account", "tasmota"}, line);
+    refuse_elsewhere(!line.as.empty(), "as", {"doctor"}, line);
+    refuse_elsewhere(line.json, "json", {"status", "doctor", "account", "tasmota"}, line);
   }
   check_arguments(line);
   return line;

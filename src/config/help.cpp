@@ -50,7 +50,7 @@ std::string overview() {
   for (const Command& command : commands()) {
     if (command.everyday)
       page += entry("  " + std::string(command.name) + " " + std::string(command.arguments), command.meaning, 20);
-    else
+    else if (!command.page.empty())
       others += (others.empty() ? "" : ", ") + std::string(command.name);
   }
   page += entry("  and", others, 20);

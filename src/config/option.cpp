@@ -272,13 +272,19 @@ constexpr std::array table = {
            .name = "reason",
            .argument = "WORD",
            .meaning = "with revoke: key-compromise, superseded, cessation-of-operation or unspecified"},
+    Option{.group = command_line,
+           .name = "as",
+           .argument = "DEVICE",
+           .meaning = "with doctor: shake hands as this device does, which is tasmota"},
     Option{.group = command_line, .name = "files", .meaning = "with remove: the broker's files as well"},
-    Option{.group = command_line, .name = "json", .meaning = "with status and account show: for programs"},
+    Option{.group = command_line,
+           .name = "json",
+           .meaning = "with status, doctor, account show and tasmota: for programs"},
     Option{.group = command_line, .name = "help", .short_name = 'h', .meaning = "help about the command"},
     Option{.group = command_line, .name = "version", .meaning = "the version of this program"},
 };
 
-constexpr std::string_view later[] = {"deploy", "broker", "status-listen", "mqtt", "alert", "as", "format"};
+constexpr std::string_view later[] = {"deploy", "broker", "status-listen", "mqtt", "alert", "format"};
 
 }  // namespace
 

@@ -41,13 +41,30 @@ SslContext make_context(TlsClient client) {
                 SSL_CTX_set_cipher_list(context.get(), "ECDHE-RSA-AES128-GCM-SHA256:aRSA") == 1,
             "to prepare a handshake");
   }
+  if (client == TlsClient::tasmota) {
+    require(SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION) == 1 &&
+                SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION) == 1 &&
+                SSL_CTX_set_cipher_list(context.get(), "ECDHE-RSA-AES128-GCM-SHA256") == 1 &&
+                SSL_CTX_set1_groups_list(context.get(), "P-256") == 1 &&
+                SSL_CTX_set1_sigalgs_list(context.get(), "RSA+SHA256") == 1 &&
+                SSL_CTX_set_tlsext_max_fragment_length(context.get(), TLSEXT_max_fragment_length_1024) == 1,
+            "to prepare a handshake");
+  }
   return context;
 }
 
 SSL_CTX* context_of(TlsClient client) {
   static const SslContext standard = make_context(TlsClient::standard);
   static const SslContext rsa_tls12 = make_context(TlsClient::rsa_tls12);
-  return client == TlsClient::standard ? standard.get() : rsa_tls12.get();
+  static const SslContext tasmota = make_context(TlsClient::tasmota);
+  switch (client) {
+    case TlsClient::tasmota:
+      return tasmota.get();
+    case TlsClient::rsa_tls12:
+      return rsa_tls12.get();
+    default:
+      return standard.get();
+  }
 }
 
 bool is_address(const std::string& name) {

@@ -42,8 +42,8 @@ TEST_CASE("the overview fits a terminal of 80 columns and 24 lines, with the pro
 }
 
 TEST_CASE("every page fits 80 columns and ends with what to do next") {
-  for (const std::string topic : {"", "options", "run", "status", "renew", "check", "account", "revoke", "remove",
-                                  "tasmota", "import", "watch"}) {
+  for (const std::string topic : {"", "options", "run", "status", "doctor", "renew", "check", "account", "revoke",
+                                  "remove", "tasmota", "import", "watch"}) {
     CAPTURE(topic);
     const std::string text = help_text(topic);
     CHECK(longest_line(text) < 80);
@@ -108,15 +108,15 @@ TEST_CASE("the configuration shown in the help is a good one") {
 }
 
 TEST_CASE("the overview names every command") {
-  for (const std::string command : {"run", "status [NAME...]", "renew NAME", "check", "help"}) {
+  for (const std::string command : {"run", "status [NAME...]", "doctor [NAME...]", "renew NAME", "help"}) {
     CHECK(contains(help_text(""), "\n  " + command));
   }
-  CHECK(contains(help_text(""), "\n  and               revoke, remove, account, tasmota, import, watch, version\n"));
+  CHECK(contains(help_text(""), "\n  and               check, revoke, remove, account, tasmota, import, watch\n"));
 }
 
 TEST_CASE("an unknown topic is refused with the nearest one") {
   CHECK(refusal("stauts") == "unknown command 'stauts': did you mean 'status'?");
   CHECK(contains(refusal("option"), "did you mean 'options'?"));
-  CHECK(refusal("doctor") == "the command 'doctor' is not in this version yet");
+  CHECK(refusal("init") == "the command 'init' is not in this version yet");
   CHECK(contains(refusal("xyzzy"), "unknown command 'xyzzy'"));
 }

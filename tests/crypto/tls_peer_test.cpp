@@ -236,6 +236,16 @@ TEST_CASE("a server of TLS 1.2 alone is seen by both, one of TLS 1.3 alone by th
   CHECK(peer.failure == "the server refused the handshake (protocol version)");
 }
 
+TEST_CASE("a client like Tasmota gets through to a server with an RSA pair and TLS 1.2, and to no other") {
+  const Pairs pairs;
+  const TlsServer both({pairs.rsa, pairs.ec});
+  const TlsPeer peer = both->look(TlsClient::tasmota);
+  CHECK(peer.completed);
+  CHECK(peer.chain == pairs.rsa.chain);
+  CHECK_FALSE(TlsServer({pairs.ec})->look(TlsClient::tasmota).completed);
+  CHECK_FALSE(TlsServer({pairs.rsa}, {.min_version = TLS1_3_VERSION})->look(TlsClient::tasmota).completed);
+}
+
 TEST_CASE("a server that wants a client certificate is seen all the same") {
   const Pairs pairs;
   const TlsServer modern({pairs.rsa}, {.min_version = TLS1_3_VERSION, .demand_client_certificate = true});

@@ -33,6 +33,10 @@ struct Look {
 std::vector<Look> look_at(const Endpoint& endpoint, const std::string& server_name, Duration timeout,
                           const std::stop_token& stop);
 
+/// The same with a client of this kind alone.
+std::vector<Look> look_as(TlsClient client, const Endpoint& endpoint, const std::string& server_name, Duration timeout,
+                          const std::stop_token& stop);
+
 /// The verdict of `interface.md`, Deployment 3, on the looks at one endpoint.
 struct Verdict {
   bool ok = false;         ///< At least one address accepts, and each that does serves leaf and whole chain.

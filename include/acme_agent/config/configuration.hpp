@@ -97,6 +97,7 @@ struct CommandLine {
   bool json = false;
   bool files = false;
   std::string reason;                                        ///< Empty: none.
+  std::string as;                                            ///< Empty: none.
   std::vector<std::pair<std::string, std::string>> options;  ///< The rest: name without dashes and value, in order.
 };
 

@@ -14,6 +14,8 @@ namespace acme_agent {
 enum class TlsClient {
   standard,   ///< What OpenSSL offers by default.
   rsa_tls12,  ///< TLS 1.2 with RSA certificates only, as the small devices do: sees the RSA pair of a broker with two.
+  tasmota,  ///< All that Tasmota has over MQTT: one suite (C02F), P-256, RSA with SHA-256, fragments of 1024 (RFC 6066
+            ///< 4).
 };
 
 /// What a server showed in one handshake.

@@ -1,0 +1,107 @@
+"""`acme-agent doctor`: each fault is planted and found, with what to do; on a sound set-up it finds nothing bad."""
+
+import json
+import os
+import socket
+
+from support.case import Case, ServedCase
+
+
+class DoctorCase(ServedCase):
+    agent_options = {"key_type": "rsa2048"}
+
+    def findings(self, *words, exit_code=1, **changes):
+        """(verdict, about, evidence and remedy) of each."""
+        code, output = self.me.run("doctor", "--json", *words, **changes)
+        self.assertEqual(code, exit_code, output)
+        return [(one["verdict"], one["about"], one["evidence"] + " | " + one["remedy"])
+                for one in json.loads(output)["certificates"][0]["findings"]]
+
+    def assert_found(self, about, *texts, verdict="bad", findings):
+        told = [text for found, what, text in findings if (found, what) == (verdict, about)]
+        for text in texts:
+            self.assertTrue(any(text in one for one in told), f"'{text}' is not said by {told or findings}")
+
+
+class Sound(DoctorCase):
+    def test_a_sound_set_up_has_nothing_bad_and_nothing_is_changed_or_ordered(self):
+        self.serve()
+        orders, files = self.ca.orders(), sorted(os.listdir(self.me.cert_dir))
+        findings = self.findings("--as", "tasmota", exit_code=0, device_trust=self.ca.root(), **{"for": "tasmota"})
+        self.assertEqual([one for one in findings if one[0] == "bad"], [])
+        self.assertEqual({about for verdict, about, _ in findings if verdict == "good"} - {"names"},
+                         {"served", "tasmota", "certificate", "devices", "files", "reload", "port", "clock"})
+        self.assertEqual((self.ca.orders(), sorted(os.listdir(self.me.cert_dir))), (orders, files))
+
+
+class Faults(DoctorCase):
+    def test_another_certificate_on_the_wire_than_the_one_that_is_held(self):
+        self.serve()
+        self.me.run("renew", self.me.name, "--force", probe="none", reload="none")
+        self.assert_found("served", "serves another certificate", "acme-agent renew mydyn.example' tells the broker again",
+                          findings=self.findings())
+
+    def test_a_broker_that_is_down(self):
+        self.serve()
+        self.mqtt.stop()
+        findings = self.findings()
+        self.assert_found("served", "nobody answers", "start the broker", findings=findings)
+        self.assert_found("reload", "nobody is there who could be told", verdict="hint", findings=findings)
+
+    def test_files_that_the_user_of_the_broker_cannot_read(self):
+        self.serve()
+        os.chown(self.me.cert_dir / "..data/privkey.pem", 0, 0)
+        self.assert_found("files", "cannot read privkey.pem: user", "--owner USER:GROUP", findings=self.findings())
+
+    def test_a_chain_that_the_devices_would_refuse_as_it_is_held_and_as_it_is_served(self):
+        self.serve()
+        findings = self.findings("--as", "tasmota", **{"for": "tasmota"})
+        self.assert_found("devices", "Tasmota devices would refuse this chain", "ISRG Root X1", findings=findings)
+        self.assert_found("tasmota", "Tasmota devices would refuse this chain", findings=findings)
+
+    def test_a_port_that_somebody_else_holds_is_told_with_who_it_is(self):
+        self.serve()
+        with socket.socket() as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(("127.0.0.1", self.ca.http_port))
+            taken.listen()
+            self.assert_found("port", str(self.ca.http_port), "python", findings=self.findings())
+
+    def test_a_server_that_cannot_be_reached(self):
+        self.serve()
+        self.ca.stop()
+        self.assert_found("server", "Connection refused", findings=self.findings())
+
+    def test_an_agent_that_does_not_renew(self):
+        self.serve()
+        record = self.me.state / "certificates" / self.me.name / "record.json"
+        record.write_text(json.dumps({**json.loads(record.read_text()), "next_attempt": "2026-01-01T00:00:00Z"}))
+        self.assert_found("certificate", "was due at 2026-01-01T00:00:00Z", "start the agent, or its timer",
+                          findings=self.findings())
+
+
+class MosquittoConf(DoctorCase):
+    broker_options = {"certfile": "cert.pem"}
+
+    def test_the_configuration_of_the_broker_that_runs_is_read(self):
+        self.me.once(probe="none", reload="none", owner="root:mosquitto")
+        self.mqtt.start()
+        self.assert_found("mosquitto.conf", "cert.pem', so that the broker serves no whole chain", "name fullchain.pem there",
+                          findings=self.findings())
+
+
+class Usage(Case):
+    def test_what_cannot_be_examined_is_refused(self):
+        me = self.agent()
+        for words, text in ((["--as", "toaster"], "'toaster' is not known: write --as tasmota"),
+                            (["other.example"], "no certificate 'other.example'")):
+            code, output = me.run("doctor", *words)
+            self.assertEqual(code, 2, output)
+            self.assert_one_sentence(output, text)
+
+    def test_before_the_first_certificate_it_says_what_comes_next(self):
+        me = self.agent(self.pebble())
+        code, output = me.run("doctor")
+        self.assertEqual(code, 0, output)
+        self.assertIn("there is none yet", output)
+        self.assertIn("'acme-agent --once' obtains it", output)
