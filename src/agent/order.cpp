@@ -293,6 +293,7 @@ PrivateKey Renewer::Attempt::operators_key() const {
 PrivateKey Renewer::Attempt::choose_key() const {
   if (pending && !pending->orders.empty()) return pending->key;
   if (!managed.key_file.empty()) return operators_key();
+  if (const std::optional<PrivateKey> chosen = state.chosen_key(); chosen && is_wanted(*chosen)) return *chosen;
   if (managed.reuse_key && held && is_wanted(held->pair.key)) return held->pair.key;
   if (pending && is_wanted(pending->key)) return pending->key;
   PrivateKey key = PrivateKey::generate(managed.key_type);
@@ -359,6 +360,7 @@ void Renewer::Attempt::obtain(const AcmeServer& server, const std::shared_future
     if (refused && !managed.key_file.empty())
       throw Error(Remedy::ask_operator, server.name + " does not take the key in " + printable(managed.key_file) +
                                             ": put another one there, or leave --key-file out");
+    if (refused) state.clear_chosen_key();
     if (refused) orders.clear();  // those of other servers are for the key before
     orders[server.url] = url;
     const PrivateKey key = refused ? PrivateKey::generate(managed.key_type) : chosen.get();
@@ -386,6 +388,8 @@ void Renewer::Attempt::obtain(const AcmeServer& server, const std::shared_future
   state.hold(fresh);
   held = std::move(fresh);
   state.clear_pending();
+  const std::optional<PrivateKey> of_choice = state.chosen_key();
+  if (of_choice && of_choice->thumbprint() == held->pair.key.thumbprint()) state.clear_chosen_key();
   take_facts();
   const std::string top = held->pair.chain.top();
   if (!managed.preferred_chain.empty() && top != managed.preferred_chain)

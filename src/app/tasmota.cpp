@@ -105,13 +105,81 @@ void print_json(const std::vector<Sighting>& sightings) {
             << "\n";
 }
 
+/// What keeps the keys of a certificate from being changed in two steps.
+void refuse_own_ways(const CertificateSettings& settings) {
+  if (settings.key_file)
+    refuse(settings.name + " is for the key in " + printable(settings.key_file->native()) +
+           ": put another one there when the devices know its fingerprint");
+  if (!settings.reuse_key)
+    refuse(settings.name + " gets another key at every renewal, as reuse-key is no: the devices cannot be told before");
+}
+
+/// The first step: a key that nobody uses yet, and what the devices are to be told of it.
+int prepare_key(const std::string& name, const CertificateState& state) {
+  std::optional<PrivateKey> next = state.next_key();
+  if (!next) {
+    next = PrivateKey::generate(KeyType::rsa2048);
+    state.save_next_key(*next);
+  }
+  const std::string fingerprint = tasmota_fingerprint(*next);
+  std::cout << name << ": its next key lies ready\n  fingerprint  " << fingerprint
+            << "\n  to set it    Backlog SetOption132 1; MqttFingerprint2 " << fingerprint
+            << "\nType that line into the console of each device, which takes either key from then on. When all of "
+            << "them have it:\n  acme-agent tasmota rekey " << name << " --switch\n";
+  return exit_ok;
+}
+
+/// The second step: a certificate for that key, now.
+int switch_key(const std::string& name, const CertificateState& state, const CommandLine& command_line,
+               const Environment& environment) {
+  if (state.next_key())
+    state.choose_next_key();
+  else if (!state.chosen_key())
+    refuse("there is no next key of " + name + ": 'acme-agent tasmota rekey " + name +
+           "' makes one, for the devices to learn");
+  CommandLine renewing = command_line;
+  renewing.command = "renew";
+  renewing.arguments = {name};
+  renewing.force = true;
+  const int exit_code = renew(renewing, environment);
+  if (state.chosen_key()) {
+    std::cerr << "acme-agent: the key is not changed yet: the next order is for the new one\n";
+    return exit_failed;
+  }
+  const std::optional<Held> held = state.held();
+  if (!held) return exit_code;
+  std::cout << "the devices may forget the old key now:\n  "
+            << command_for(tasmota_fingerprint(held->pair.chain.leaf())) << "\n";
+  return exit_code;
+}
+
+int rekey(const CommandLine& command_line, const Environment& environment) {
+  if (command_line.arguments.size() < 2) refuse("whose key? write tasmota rekey NAME ('acme-agent status' lists them)");
+  const std::string& name = command_line.arguments[1];
+  const Configuration configuration = load_configuration(command_line, environment);
+  const StateFolder folder(configuration.state_dir);
+  require_known(name, folder);
+  for (const CertificateSettings& settings : configuration.certificates)
+    if (settings.name == name) refuse_own_ways(settings);
+  const CertificateState state = folder.certificate(name);
+  const std::optional<Held> held = state.held();
+  if (!held) throw Error(Remedy::retry, "there is no certificate of " + name + " yet, so that its key is no matter");
+  if (held->pair.key.type() != KeyType::rsa2048)
+    refuse("the key of " + name + " is of type " + std::string(to_string(held->pair.key.type())) +
+           ", which Tasmota's MQTT does not take: order with --key-type rsa2048");
+  if (command_line.switch_key) return switch_key(name, state, command_line, environment);
+  return prepare_key(name, state);
+}
+
 }  // namespace
 
 int tasmota(const CommandLine& command_line, const Environment& environment) {
   const std::string& action = command_line.arguments.front();
-  if (action == "headers" || action == "rekey") refuse("'tasmota " + action + "' is not in this version yet");
-  if (action != "fingerprint")
-    refuse("'tasmota " + printable(action, 80) + "' is not known: write tasmota fingerprint");
+  if (action == "headers") refuse("'tasmota headers' is not in this version yet");
+  if (action != "fingerprint" && action != "rekey")
+    refuse("'tasmota " + printable(action, 80) + "' is not known: write tasmota fingerprint or tasmota rekey");
+  if (command_line.switch_key && action != "rekey") refuse("--switch goes with 'tasmota rekey' only");
+  if (action == "rekey") return rekey(command_line, environment);
   const Configuration configuration = load_configuration(command_line, environment);
   const std::vector<Sighting> sightings = find_all(command_line, StateFolder(configuration.state_dir));
   if (command_line.json)

@@ -182,14 +182,15 @@ All but show want the agent stopped. Exit code 0: done, 1: not, 2: wrong usage.
 Next: acme-agent account show
 )"},
     Command{.name = "tasmota",
-            .arguments = "fingerprint [NAME|HOST:PORT|FILE]",
+            .arguments = "fingerprint|rekey [NAME|HOST:PORT|FILE]",
             .fewest_arguments = 1,
             .most_arguments = 2,
             .everyday = false,
             .meaning = "what Tasmota devices have to know of the broker",
             .page = R"(Usage: acme-agent tasmota fingerprint [NAME|HOST:PORT|FILE] [OPTION...]
+       acme-agent tasmota rekey NAME [--switch] [OPTION...]
 
-Prints the fingerprint by which Tasmota devices know the broker without a root
+fingerprint prints that by which Tasmota devices know the broker without a root
 certificate, and the line that sets it: of the certificate NAME that is held
 (without NAME: of each), of what a server shows, or of a PEM file (write ./FILE
 for one in this folder).
@@ -198,6 +199,10 @@ It is over the public key alone. The key stays the same over renewals as long
 as reuse-key is on, which is the default, and so does the fingerprint; with
 another key the devices would be locked out until it is set anew. --json
 prints the same for programs.
+
+rekey changes the key without that: it makes the next key ready and prints the
+line that puts its fingerprint into the second slot of each device. When all of
+them have it, rekey --switch orders a certificate for that key.
 
 Next: type the line into the console of each device; then
   acme-agent status

@@ -125,6 +125,8 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
       line.json = true;
     } else if (name == "files") {
       line.files = true;
+    } else if (name == "switch") {
+      line.switch_key = true;
     } else if (name == "reason") {
       line.reason = value;
     } else if (name == "as") {
@@ -150,6 +152,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     refuse_elsewhere(line.dry_run, "dry-run", {"run", "renew"}, line);
     refuse_elsewhere(line.force, "force", {"renew", "account"}, line);
     refuse_elsewhere(line.files, "files", {"remove"}, line);
+    refuse_elsewhere(line.switch_key, "switch", {"tasmota"}, line);
     refuse_elsewhere(!line.reason.empty(), "reason", {"revoke"}, line);
     refuse_elsewhere(!line.as.empty(), "as", {"doctor"}, line);
     refuse_elsewhere(line.json, "json", {"status", "doctor", "account", "tasmota"}, line);

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include <acme_agent/crypto/tasmota_fingerprint.hpp>
@@ -47,16 +48,13 @@ std::string in_hexadecimal(std::string_view octets) {
   return text;
 }
 
-}  // namespace
-
-std::string tasmota_fingerprint(const Certificate& certificate) {
-  const EVP_PKEY* key = X509_get0_pubkey(certificate.handle());
+std::string fingerprint_of(const EVP_PKEY* key, std::optional<KeyType> type) {
   std::string text;
   if (key != nullptr && EVP_PKEY_is_a(key, "RSA") == 1) {
     append_field(text, "ssh-rsa");
     append_field(text, number(key, OSSL_PKEY_PARAM_RSA_E));
     append_field(text, number(key, OSSL_PKEY_PARAM_RSA_N));
-  } else if (certificate.key_type() == KeyType::ec256) {
+  } else if (key != nullptr && type == KeyType::ec256) {
     append_field(text, "ecdsa-sha2-nistp256");
     append_field(text, point(key));
   } else {
@@ -67,6 +65,16 @@ std::string tasmota_fingerprint(const Certificate& certificate) {
                        reinterpret_cast<unsigned char*>(digest.data()), nullptr) == 1,
           "to compute a SHA-1 digest");
   return in_hexadecimal(digest);
+}
+
+}  // namespace
+
+std::string tasmota_fingerprint(const Certificate& certificate) {
+  return fingerprint_of(X509_get0_pubkey(certificate.handle()), certificate.key_type());
+}
+
+std::string tasmota_fingerprint(const PrivateKey& key) {
+  return fingerprint_of(key.handle(), key.type());
 }
 
 }  // namespace acme_agent

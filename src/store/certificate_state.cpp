@@ -60,6 +60,30 @@ void CertificateState::clear_pending() const noexcept {
   }
 }
 
+std::optional<PrivateKey> CertificateState::next_key() const {
+  return read_key(folder_ / "next_key.pem");
+}
+
+void CertificateState::save_next_key(const PrivateKey& key) const {
+  write_file(folder_ / "next_key.pem", key.to_pem().reveal(), Ownership{}, Sync::folder);
+}
+
+void CertificateState::choose_next_key() const {
+  std::error_code error;
+  std::filesystem::rename(folder_ / "next_key.pem", folder_ / "chosen_key.pem", error);
+  if (error) throw_errno("cannot rename", folder_ / "next_key.pem", error.value());
+  sync_folder(folder_);
+}
+
+std::optional<PrivateKey> CertificateState::chosen_key() const {
+  return read_key(folder_ / "chosen_key.pem");
+}
+
+void CertificateState::clear_chosen_key() const noexcept {
+  std::error_code left;
+  std::filesystem::remove(folder_ / "chosen_key.pem", left);
+}
+
 std::optional<Revocation> CertificateState::revocation() const {
   const std::filesystem::path path = folder_ / "revoked.json";
   try {

@@ -43,6 +43,39 @@ TEST_CASE("a second run has nothing to do and asks nobody") {
   CHECK(t.ca.requests().size() == requests);
 }
 
+TEST_CASE("the key that was chosen is used at the next order, once, and stays from then on") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  const PrivateKey next = PrivateKey::generate(KeyType::ec256);
+  const CertificateState state = t.state.certificate(one.name);
+  state.save_next_key(next);
+  CHECK(t.renew(one, {.force = true}).issued);
+  CHECK(t.held()->pair.key.thumbprint() != next.thumbprint());
+
+  state.choose_next_key();
+  t.ca.fail_issuance("serverInternal", "try later");
+  CHECK_FALSE(t.renew(one, {.force = true}).issued);
+  CHECK(state.chosen_key());
+  t.ca.fail_issuance("", "");
+  for (int i = 0; i < 2; ++i) {
+    CHECK(t.renew(one, {.force = true}).issued);
+    CHECK(t.held()->pair.key.thumbprint() == next.thumbprint());
+    CHECK_FALSE(state.chosen_key());
+  }
+}
+
+TEST_CASE("a chosen key of another type than is wanted is left alone") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  const CertificateState state = t.state.certificate(one.name);
+  state.save_next_key(PrivateKey::generate(KeyType::ec384));
+  state.choose_next_key();
+  CHECK(t.renew(one, {.force = true}).issued);
+  CHECK(t.held()->pair.key.type() == KeyType::ec256);
+}
+
 TEST_CASE("a chain that the devices would refuse is held and not deployed, and nothing is ordered again") {
   Renewing t;
   Managed one = t.managed();

@@ -56,3 +56,65 @@ class Fingerprint(ServedCase):
         found, output = self.me.run("tasmota", "fingerprints")
         self.assertEqual(found, 2, output)
         self.assert_one_sentence(output, "'tasmota fingerprints' is not known")
+
+
+class Rekey(ServedCase):
+    agent_options = {"key_type": "rsa2048"}
+
+    def line_of(self, output):
+        return next(line.split("MqttFingerprint")[1] for line in output.splitlines() if "Backlog" in line)
+
+    def rekey(self, *words):
+        code, output = self.me.run("tasmota", "rekey", self.me.name, *words)
+        self.assertEqual(code, 0, output)
+        return self.line_of(output)
+
+    def test_the_devices_know_the_next_key_before_the_broker_has_it(self):
+        self.serve()
+        old = fingerprint_of(self.me.cert_dir / "cert.pem")
+        slot, next_one = self.rekey().split(" ", 1)
+        self.assertEqual(slot, "2")
+        self.assertNotEqual(next_one, old)
+        self.assertEqual(self.rekey(), f"2 {next_one}", "it is another one when somebody asks again")
+        code, output = self.me.renew("--force")
+        self.assertEqual(code, 0, output)
+        self.assertEqual(fingerprint_of(self.me.cert_dir / "cert.pem"), old, "a renewal takes it without being told to")
+
+        self.assertEqual(self.rekey("--switch"), f"1 {next_one}")
+        self.assert_served()
+        self.assertEqual(fingerprint_of(self.me.cert_dir / "cert.pem"), next_one)
+        code, output = self.me.renew("--force")
+        self.assertEqual(fingerprint_of(self.me.cert_dir / "cert.pem"), next_one)
+
+    def test_the_agent_that_runs_does_the_switch(self):
+        self.serve()
+        self.me.start()
+        self.rekey()
+        slot, new = self.rekey("--switch").split(" ", 1)
+        self.assertEqual(fingerprint_of(self.me.cert_dir / "cert.pem"), new)
+        self.assert_served()
+
+    def test_what_makes_no_sense_is_refused_in_one_sentence(self):
+        code, output = self.me.run("tasmota", "rekey", self.me.name)
+        self.assertEqual(code, 2, output)
+        self.assert_one_sentence(output, "there is no certificate named 'mydyn.example'")
+        self.serve()
+        for words, changes, text in (
+                ((), {}, "whose key?"),
+                ((self.me.name, "--switch"), {}, "there is no next key of mydyn.example"),
+                ((self.me.name,), {"reuse_key": "no"}, "as reuse-key is no")):
+            code, output = self.me.run("tasmota", "rekey", *words, **changes)
+            self.assertEqual(code, 2, output)
+            self.assert_one_sentence(output, text)
+
+    def test_a_switch_that_the_server_does_not_serve_is_made_up_for_by_the_next_renewal(self):
+        self.serve()
+        next_one = self.rekey().split(" ", 1)[1]
+        self.ca.stop()
+        code, output = self.me.run("tasmota", "rekey", self.me.name, "--switch")
+        self.assertEqual(code, 1, output)
+        self.assertIn("the key is not changed yet", output)
+        self.ca.start()
+        code, output = self.me.renew("--force")
+        self.assertEqual(code, 0, output)
+        self.assertEqual(fingerprint_of(self.me.cert_dir / "cert.pem"), next_one)

@@ -96,6 +96,7 @@ struct CommandLine {
   bool dry_run = false;
   bool json = false;
   bool files = false;
+  bool switch_key = false;
   std::string reason;                                        ///< Empty: none.
   std::string as;                                            ///< Empty: none.
   std::vector<std::pair<std::string, std::string>> options;  ///< The rest: name without dashes and value, in order.

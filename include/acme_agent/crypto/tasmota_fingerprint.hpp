@@ -10,5 +10,6 @@ namespace acme_agent {
 /// hexadecimal with spaces between. It stays the same as long as the key does. Throws Error (ask_operator) for a key
 /// that is neither RSA nor P-256.
 std::string tasmota_fingerprint(const Certificate& certificate);
+std::string tasmota_fingerprint(const PrivateKey& key);
 
 }  // namespace acme_agent

@@ -202,6 +202,15 @@ class CertificateState {
   /// What cannot be removed does no harm: the held pair names its order.
   void clear_pending() const noexcept;
 
+  /// A key of the future, which clients that pin keys are told of first; nothing if there is none.
+  std::optional<PrivateKey> next_key() const;
+  void save_next_key(const PrivateKey& key) const;
+  /// Makes the next key the chosen one: the next order is for it, whatever else is said of keys.
+  void choose_next_key() const;
+  std::optional<PrivateKey> chosen_key() const;
+  /// What cannot be removed does no harm but that it is used once more.
+  void clear_chosen_key() const noexcept;
+
   /// Nothing if there is none. Throws Error (ask_operator) if it is damaged: a compromised key might be used again.
   std::optional<Revocation> revocation() const;
   /// It survives a power cut.
