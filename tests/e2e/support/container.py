@@ -59,6 +59,9 @@ class Podman:
 
     def remove(self, name):
         self.run("rm", "--force", "--time", "0", self.full_name(name))
+        # podman's own process for a container outlives it a little
+        programs.eventually(lambda: not any("conmon" in command and self.full_name(name) in command
+                                            for _, command in programs.survivors()), 10, f"the end of {name}'s container")
 
     def serve(self):
         """The API of Docker and Podman, at a socket."""
