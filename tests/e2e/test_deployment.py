@@ -4,8 +4,11 @@ In each row somebody or something makes the broker's folder bad; what the row is
 test. No row may end with handshakes failing, and the agent itself may not make them fail for longer than a reload takes.
 """
 
+import http.server
 import os
 import shutil
+import signal
+import threading
 
 from support import agent as the_agent
 from support import tls, tls_files
@@ -466,6 +469,34 @@ class OwnersAndWays(ServedCase):
         self.assert_served()
         self.assertEqual((self.folder / "told").read_text(),
                          f"$HOME;true\nmydyn.example mydyn.example {self.me.cert_dir}\n")
+
+    def test_a_post_to_a_url_tells_the_broker_and_its_password_is_shown_nowhere(self):
+        self.serve()
+        told = []
+
+        class Hook(http.server.BaseHTTPRequestHandler):
+            def do_POST(hook):
+                told.append((hook.path, hook.headers["Authorization"], hook.headers["Content-Length"]))
+                self.mqtt.program.send(signal.SIGHUP)
+                hook.send_response(202)
+                hook.end_headers()
+
+            def log_message(hook, *_):
+                pass
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Hook) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            url = f"http://me:hidden@127.0.0.1:{server.server_port}/reload?token=hidden"
+            code, output = self.me.renew("--force", reload=f"url:{url}", log_level="debug")
+            server.shutdown()
+        self.assertEqual(code, 0, output)
+        self.assert_served()
+        self.assertEqual(told, [("/reload?token=hidden", "Basic bWU6aGlkZGVu", "0")])
+        code, more = self.me.renew("--force", reload=f"url:{url}", probe_timeout="1s")  # nobody is there any more
+        self.assertEqual(code, 3, more)
+        self.assert_one_sentence(more, f"url:http://127.0.0.1:{server.server_port} failed", "refused")
+        for text in (output, more, (self.me.certificate_state / "record.json").read_text()):
+            self.assertNotIn("hidden", text)
 
     def test_several_ways_are_all_done_in_order(self):
         self.serve()
