@@ -15,16 +15,13 @@ namespace {
 constexpr Duration small_correction = 1min;
 constexpr Duration longest_nap = 15min;  // the clock of a Pi may jump while we sleep
 
-/// Without what it has twice, as there may be thousands.
-std::shared_ptr<const Managed> kept(Managed managed) {
-  std::string().swap(managed.target.name);
-  std::vector<Identifier>().swap(managed.target.identifiers);
-  return std::make_shared<const Managed>(std::move(managed));
-}
-
-Managed whole(Managed managed) {
-  managed.target.name = managed.name;
-  managed.target.identifiers = managed.identifiers;
+/// What certificates have in common.
+Managed terms_of(Managed managed) {
+  managed.name.clear();
+  managed.identifiers.clear();
+  managed.target.name.clear();
+  managed.target.identifiers.clear();
+  managed.target.folder.clear();
   return managed;
 }
 
@@ -76,22 +73,31 @@ std::future<std::optional<Outcome>> Agent::renew(const std::string& name, const 
   return answer;
 }
 
-void Agent::take(std::vector<Managed> certificates) {
-  std::set<std::shared_ptr<const Managed>, ByName> fresh;
-  for (Managed& managed : certificates) {
-    const auto known = managed_.find(managed.name);
-    const bool as_it_was = known != managed_.end() && whole(**known) == managed;
-    fresh.insert(as_it_was ? *known : kept(std::move(managed)));
+Managed Agent::Kept::whole() const {
+  Managed managed = *terms;
+  managed.name = managed.target.name = name;
+  managed.identifiers = managed.target.identifiers = identifiers;
+  managed.target.folder = folder;
+  return managed;
+}
+
+void Agent::take(const std::vector<Managed>& certificates) {
+  constexpr auto by_value = [](const auto& left, const auto& right) { return *left < *right; };
+  std::set<std::shared_ptr<const Managed>, decltype(by_value)> shared;
+  std::set<Kept, ByName> fresh;
+  for (const Managed& managed : certificates) {
+    const auto terms = shared.insert(std::make_shared<const Managed>(terms_of(managed))).first;
+    fresh.insert({managed.name, managed.identifiers, managed.target.folder, *terms});
   }
-  for (const auto& managed : managed_)
-    if (!fresh.contains(managed)) agenda_.remove(managed->name);
-  for (const auto& managed : fresh) agenda_.add(managed->name, clock_.now());
+  for (const Kept& known : managed_)
+    if (!fresh.contains(known)) agenda_.remove(known.name);
+  for (const Kept& kept : fresh) agenda_.add(kept.name, clock_.now());
   managed_ = std::move(fresh);
 }
 
 void Agent::work(const Task& task, const std::stop_token& stop) {
   try {
-    const Managed managed = whole(*task.managed);
+    const Managed& managed = task.managed;
     std::function<void()> servable;
     if (task.awaited) servable = [&] { mailbox_.put(Servable{managed.name}); };
     const Outcome outcome = renewer_.renew(managed, task.wish, servable, stop);
@@ -103,12 +109,12 @@ void Agent::work(const Task& task, const std::stop_token& stop) {
 
 void Agent::run(std::vector<Managed> certificates, const std::function<void()>& ready,
                 const std::function<void()>& at_rest, const std::stop_token& stop) {
-  take(std::move(certificates));
+  take(std::exchange(certificates, {}));
   std::set<std::string> not_servable;
-  for (const auto& managed : managed_) {
-    if (renewer_.is_servable(*managed)) continue;
-    not_servable.insert(managed->name);
-    agenda_.add(managed->name, clock_.now() - 24h);  // these come first
+  for (const Kept& kept : managed_) {
+    if (renewer_.is_servable(kept.whole())) continue;
+    not_servable.insert(kept.name);
+    agenda_.add(kept.name, clock_.now() - 24h);  // these come first
   }
   if (not_servable.empty()) ready();
   std::multimap<std::string, std::promise<std::optional<Outcome>>> waiting;
@@ -121,7 +127,7 @@ void Agent::run(std::vector<Managed> certificates, const std::function<void()>& 
     if (now < latest - small_correction) agenda_.wake_all(now);
     latest = now;
     for (auto& [name, wish] : agenda_.take_due(now, workers.room()))
-      workers.start({*managed_.find(name), wish, not_servable.contains(name)});
+      workers.start({managed_.find(name)->whole(), wish, not_servable.contains(name)});
 
     Duration nap = longest_nap;
     if (const std::optional<TimePoint> wake = agenda_.wake_at(); wake && workers.room() > 0)
@@ -143,7 +149,7 @@ void Agent::run(std::vector<Managed> certificates, const std::function<void()>& 
     } else if (auto* servable = std::get_if<Servable>(&*message)) {
       if (not_servable.erase(servable->name) > 0 && not_servable.empty()) ready();
     } else if (auto* replacement = std::get_if<Replace>(&*message)) {
-      take(std::move(replacement->certificates));
+      take(replacement->certificates);
       const auto is_gone = [this](const std::string& name) { return !managed_.contains(name); };
       if (std::erase_if(not_servable, is_gone) > 0 && not_servable.empty()) ready();
       for (auto& [name, answer] : waiting)
@@ -162,16 +168,16 @@ void Agent::run(std::vector<Managed> certificates, const std::function<void()>& 
 
 std::map<std::string, Outcome> Agent::run_once(std::vector<Managed> certificates, const Wish& wish,
                                                const std::stop_token& stop) {
-  take(std::move(certificates));
+  take(certificates);
   std::map<std::string, Outcome> outcomes;
-  for (const auto& managed : managed_) agenda_.hurry(managed->name, wish);
+  for (const Kept& kept : managed_) agenda_.hurry(kept.name, wish);
   const std::size_t all = managed_.size();
   const std::size_t threads = std::min(all, static_cast<std::size_t>(workers_));
   Workers workers(*this, threads, 4 * threads);  // nobody hurries, and no thread has to wait for this one
 
   while (outcomes.size() < all && !stop.stop_requested()) {
     for (auto& [name, task_wish] : agenda_.take_due(clock_.now(), workers.room()))
-      if (!outcomes.contains(name)) workers.start({*managed_.find(name), task_wish});
+      if (!outcomes.contains(name)) workers.start({managed_.find(name)->whole(), task_wish});
     const std::optional<Message> message = mailbox_.take(stop);
     if (const auto* settled = message ? std::get_if<Settled>(&*message) : nullptr) {
       workers.done();

@@ -38,8 +38,17 @@ class Agent {
   std::future<std::optional<Outcome>> renew(const std::string& name, const Wish& wish);
 
  private:
+  /// A certificate while it is not worked on: as there may be thousands, they share what they have in common.
+  struct Kept {
+    std::string name;
+    std::vector<Identifier> identifiers;
+    std::string folder;
+    std::shared_ptr<const Managed> terms;
+
+    Managed whole() const;
+  };
   struct Task {
-    std::shared_ptr<const Managed> managed;
+    Managed managed;
     Wish wish;
     bool awaited = false;  ///< Somebody waits to hear that it is servable.
   };
@@ -65,11 +74,11 @@ class Agent {
   struct ByName {
     using is_transparent = void;
     static const std::string& name_of(const std::string& name) { return name; }
-    static const std::string& name_of(const std::shared_ptr<const Managed>& managed) { return managed->name; }
+    static const std::string& name_of(const Kept& kept) { return kept.name; }
     bool operator()(const auto& left, const auto& right) const { return name_of(left) < name_of(right); }
   };
 
-  void take(std::vector<Managed> certificates);
+  void take(const std::vector<Managed>& certificates);
   void work(const Task& task, const std::stop_token& stop);
 
   const Renewer& renewer_;
@@ -78,7 +87,7 @@ class Agent {
   const int workers_;
   Mailbox<Message> mailbox_;
   Agenda agenda_;
-  std::set<std::shared_ptr<const Managed>, ByName> managed_;
+  std::set<Kept, ByName> managed_;
 };
 
 }  // namespace acme_agent

@@ -48,7 +48,7 @@ struct Managed {
   bool wants(const CertificateChain& chain, TimePoint now) const;
 
   /// The same, with the very same servers, reloaders and solvers.
-  bool operator==(const Managed&) const = default;
+  auto operator<=>(const Managed&) const = default;
 };
 
 /// The operator's own key. Throws Error (ask_operator) if the file is gone or holds none.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -13,7 +14,7 @@ struct Endpoint {
 
   /// `HOST:PORT`, `[IPV6]:PORT`, or `PORT` alone without host.
   std::string text() const;
-  bool operator==(const Endpoint&) const = default;
+  auto operator<=>(const Endpoint&) const = default;
 };
 
 /// `HOST:PORT`, IPv6 addresses in brackets. Throws Error (ask_operator) with the rule that is broken.

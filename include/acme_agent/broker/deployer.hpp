@@ -30,7 +30,7 @@ struct DeploymentTarget {
   bool probe_is_default = false;  ///< Then a port where nobody listens and no broker runs is no error.
   Duration probe_timeout = std::chrono::seconds(10);
 
-  bool operator==(const DeploymentTarget&) const = default;
+  auto operator<=>(const DeploymentTarget&) const = default;
 };
 
 /// What one endpoint's address serves, for the record.

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <compare>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -39,7 +40,7 @@ struct Ownership {
   std::optional<gid_t> gid;
   mode_t mode = 0600;
 
-  bool operator==(const Ownership&) const = default;
+  auto operator<=>(const Ownership&) const = default;
 };
 
 /// "USER[:GROUP]", each by name or number; `USER` alone keeps the group. Throws Error (ask_operator) for unknown ones.
