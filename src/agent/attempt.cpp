@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration look_every = 24h;
+constexpr Duration not_looked_just_now = 1h;
 constexpr Duration tell_every = 1h;  // a broker that could not read the files when it was told may be able to now
 constexpr Duration look_at_clock_every = 1min;
 constexpr int repeated_failures_worth_a_write = 8;  // then a broker that stays away costs the SD card nothing
@@ -150,12 +151,20 @@ void Renewer::Attempt::place_what_there_is() {
     choose_key_and_placeholder();
 }
 
+/// All was well, and the next look is due before the server is asked again: so it is taken while we are awake.
+bool Renewer::Attempt::look_would_wake_us() const {
+  const TimePoint last = record.deploy.last_told.value_or(now());
+  const TimePoint next_pass = record.advice.next_check.value_or(now());
+  return record.deploy.ok && last + not_looked_just_now <= now() && last + look_every < next_pass;
+}
+
 void Renewer::Attempt::deploy_if_due() {
   if (!record.held) return;
   Record::Deploy& deploy = record.deploy;
   const bool retry = deploy.next_attempt && *deploy.next_attempt <= now();
-  const bool daily = !deploy.last_told || *deploy.last_told + look_every <= now() || *deploy.last_told > now();
-  const bool full = issued || wish.look || wish.now || daily;
+  const bool daily =
+      !deploy.last_told || *deploy.last_told + look_every <= now() || *deploy.last_told > now() || look_would_wake_us();
+  const bool full = issued || daily || (!looked && (wish.look || wish.now));
   if (!full && !retry) return;
   // What broke the handshakes would break them again: once a day is often enough, or when somebody asks for it.
   if (deploy.rejected == record.held->fingerprint && !wish.now && !daily) return;
@@ -179,10 +188,12 @@ void Renewer::Attempt::deploy_if_due() {
     effort = wish.force && issued ? Effort::force : Effort::full;
     deploy.last_told = now();
   }
-  const Deployment done = Deployer(renewer.clock_, renewer.log_).deploy(managed.target, held->pair, effort, stop);
+  const std::string stamp = wish.look || wish.now ? "" : deploy.stamp;  // who asks has the files read
+  const Deployment done =
+      Deployer(renewer.clock_, renewer.log_).deploy(managed.target, held->pair, effort, stop, stamp);
   deploy.last_look = now();
   deploy.ok = done.state == Deployment::State::done;
-  deploy.stamp = deploy.ok ? Deployer::stamp(managed.target) : "";
+  deploy.stamp = done.stamp;
   deploy.last_error = done.detail;
   deploy.failures = deploy.ok ? 0 : deploy.failures + 1;
   deploy.next_attempt.reset();

@@ -65,6 +65,7 @@ struct Renewer::Attempt {
   void tell(const Outcome& outcome) const;
 
  private:
+  bool look_would_wake_us() const;
   void load_held();
   bool leave_as_devices_refuse();
   void take_facts();

@@ -42,7 +42,7 @@ Outcome Renewer::renew(const Managed& managed, const Wish& wish, const std::func
       if (attempt.looked) tell();
       attempt.ask_for_advice();
       attempt.order_while_due(tell);
-      if (attempt.issued || wish.force) attempt.deploy_if_due();
+      attempt.deploy_if_due();
       if (attempt.issued) attempt.ask_for_advice();
     }
     tell();

@@ -148,16 +148,17 @@ std::vector<Seen> seen_in(const Sights& sights, const CertificateChain& expected
 /// One deployment of one pair, from the first look to the last.
 class Attempt {
  public:
-  Attempt(const DeploymentTarget& target, const CertifiedKey& pair, Clock& clock, Log& log, const std::stop_token& stop)
+  Attempt(const DeploymentTarget& target, const CertifiedKey& pair, Clock& clock, Log& log, const std::stop_token& stop,
+          const std::string& stamp = "")
       : target_(target),
         pair_(pair),
         clock_(clock),
         log_(log),
         stop_(stop),
         folder_(target.folder),
-        files_(files_of(pair)),
         readers_(find_readers()),
-        installed_(is_installed()) {}
+        stamp_(Deployer::stamp(target)),
+        installed_(stamp_ == stamp || is_installed()) {}
 
   bool installed() const { return installed_; }
 
@@ -343,13 +344,14 @@ class Attempt {
   bool is_installed() const {
     Ownership wanted = target_.ownership;
     if (!target_.owner_given) wanted.gid.reset();  // a guess may differ from day to day
-    return folder_.current() && lie_in(target_.folder, files_, wanted);
+    return folder_.current() && lie_in(target_.folder, files_of(pair_), wanted);
   }
 
   void install() {
-    const fs::path generation = folder_.prepare(files_, choose_ownership());
+    const std::vector<GenerationFolder::File> files = files_of(pair_);
+    const fs::path generation = folder_.prepare(files, choose_ownership());
     try {
-      if (!have_content(generation, files_)) {
+      if (!have_content(generation, files)) {
         throw Error(Remedy::retry, "key and certificate written to " + generation.string() +
                                        " are not what is read again; is the disk sound?");
       }
@@ -368,9 +370,9 @@ class Attempt {
   /// Why some process that will be told to reload could not read the files in `folder`.
   std::optional<std::string> why_unreadable_in(const fs::path& folder) const {
     for (const Process& reader : readers_) {
-      for (const GenerationFolder::File& file : files_) {
-        if (const std::optional<std::string> why = why_unreadable(reader, folder / file.name, target_.folder)) {
-          return describe(reader) + " cannot read " + (folder_.path() / file.name).string() + ": " + *why;
+      for (const std::string& file : pair_files) {
+        if (const std::optional<std::string> why = why_unreadable(reader, folder / file, target_.folder)) {
+          return describe(reader) + " cannot read " + (folder_.path() / file).string() + ": " + *why;
         }
       }
     }
@@ -474,6 +476,8 @@ class Attempt {
     result_.state = state;
     result_.detail = std::move(detail);
     result_.seen = seen_in(sights, pair_.chain);
+    if (result_.switched) stamp_ = Deployer::stamp(target_);
+    if ((installed_ || result_.switched) && !result_.rolled_back) result_.stamp = stamp_;
     return result_;
   }
 
@@ -483,8 +487,8 @@ class Attempt {
   Log& log_;
   const std::stop_token& stop_;
   GenerationFolder folder_;
-  const std::vector<GenerationFolder::File> files_;
   const std::vector<Process> readers_;
+  std::string stamp_;
   const bool installed_;  ///< When this began.
   bool told_somebody_ = false;
   bool told_before_ = false;
@@ -501,9 +505,9 @@ Deployment failed(const Error& error) {
 }  // namespace
 
 Deployment Deployer::deploy(const DeploymentTarget& target, const CertifiedKey& held, Effort effort,
-                            const std::stop_token& stop) const {
+                            const std::stop_token& stop, const std::string& stamp) const {
   try {
-    Attempt ours(target, held, clock_, log_, stop);
+    Attempt ours(target, held, clock_, log_, stop, stamp);
     const bool no_question = effort == Effort::force || ours.installed();
     const std::optional<CertifiedKey> lying = no_question ? std::nullopt : deployed(target);
     if (!lying || !stays(*lying, held, target.identifiers, clock_.now())) return ours.deploy(effort);
@@ -512,7 +516,9 @@ Deployment Deployer::deploy(const DeploymentTarget& target, const CertifiedKey& 
                        format_rfc3339(lying->chain.leaf().validity().not_after) +
                        ") and stays; take its files away if ours shall be deployed",
                    target.name);
-    return Attempt(target, *lying, clock_, log_, stop).deploy(effort);
+    Deployment done = Attempt(target, *lying, clock_, log_, stop).deploy(effort);
+    done.stamp.clear();
+    return done;
   } catch (const Error& error) {
     return failed(error);
   }
@@ -545,9 +551,8 @@ std::optional<CertifiedKey> Deployer::deployed(const DeploymentTarget& target) {
 
 std::string Deployer::stamp(const DeploymentTarget& target) {
   const auto id = [](const auto& number) { return number ? std::to_string(*number) : std::string("-"); };
-  return GenerationFolder(target.folder)
-             .stamp({"cert.pem", "chain.pem", "fullchain.pem", "privkey.pem", "combined.pem"}) +
-         id(target.ownership.uid) + ":" + id(target.ownership.gid) + ":" + std::to_string(target.ownership.mode);
+  return GenerationFolder(target.folder).stamp(pair_files) + id(target.ownership.uid) + ":" + id(target.ownership.gid) +
+         ":" + std::to_string(target.ownership.mode);
 }
 
 }  // namespace acme_agent

@@ -2,12 +2,16 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <acme_agent/crypto/certificate.hpp>
 #include <acme_agent/sys/generations.hpp>
 
 namespace acme_agent {
+
+inline const std::vector<std::string> pair_files = {"cert.pem", "chain.pem", "fullchain.pem", "privkey.pem",
+                                                    "combined.pem"};
 
 /// The five files of a pair (`interface.md`, Files).
 std::vector<GenerationFolder::File> files_of(const CertifiedKey& pair);

@@ -13,6 +13,7 @@ namespace acme_agent {
 namespace {
 
 using nlohmann::json;
+using nlohmann::ordered_json;
 
 constexpr std::uint64_t our_version = 1;
 constexpr std::string_view first_lines = "{\n  \"version\": 1,\n";  // of each that we write
@@ -250,17 +251,17 @@ void read(const json& object, Record& record) {
   }
 }
 
-json date(const std::optional<TimePoint>& time) {
-  return time ? json(format_rfc3339(*time)) : json();
+ordered_json date(const std::optional<TimePoint>& time) {
+  return time ? ordered_json(format_rfc3339(*time)) : ordered_json();
 }
 
-json text_or_null(const std::string& text) {
-  return text.empty() ? json() : json(text);
+ordered_json text_or_null(const std::string& text) {
+  return text.empty() ? ordered_json() : ordered_json(text);
 }
 
 /// What came from elsewhere may be broken UTF-8, which must not keep us from writing the rest.
-std::string dump(const nlohmann::ordered_json& object) {
-  return object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+std::string dump(const ordered_json& object) {
+  return object.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 void check_version(const json& object, const std::filesystem::path& path) {
@@ -285,9 +286,9 @@ std::string to_json(const AccountDocument& document) {
 }
 
 std::string to_json(const OrderDocument& document) {
-  json orders = json::array();
+  ordered_json orders = ordered_json::array();
   for (const auto& [server, order] : document.orders) orders.push_back({{"server", server}, {"order", order}});
-  json identifiers = json::array();
+  ordered_json identifiers = ordered_json::array();
   for (const Identifier& identifier : document.identifiers) {
     const bool ip = identifier.type == Identifier::Type::ip;
     identifiers.push_back({{"type", ip ? "ip" : "dns"}, {"value", identifier.value}});
@@ -309,13 +310,13 @@ std::string to_json(const Revocation& revocation) {
 }
 
 std::string to_json(const Spent& spent) {
-  json full_at = json::object();
+  ordered_json full_at = ordered_json::object();
   for (const auto& [bucket, time] : spent) full_at[bucket] = format_rfc3339(time);
   return dump({{"version", our_version}, {"full_at", full_at}});
 }
 
 std::string to_json(const Record& record) {
-  json servers = json::array();
+  ordered_json servers = ordered_json::array();
   for (const auto& [server, standing] : record.servers) {
     servers.push_back({{"server", server},
                        {"step", standing.step},
@@ -323,7 +324,7 @@ std::string to_json(const Record& record) {
                        {"retry_after", date(standing.not_before)},
                        {"turn", date(standing.turn)}});
   }
-  json held;
+  ordered_json held;
   if (record.held)
     held = {{"stamp", record.held->stamp},
             {"what", record.held->what},
@@ -335,14 +336,14 @@ std::string to_json(const Record& record) {
             {"renewal_info_id", text_or_null(record.held->renewal_info_id)},
             {"revoked", record.held->revoked}};
   const RenewalAdvice& advice = record.advice;
-  const json renewal_info = {{"id", text_or_null(advice.id)},
-                             {"start", advice.window ? date(advice.window->start) : json()},
-                             {"end", advice.window ? date(advice.window->end) : json()},
-                             {"explanation_url", text_or_null(advice.explanation_url)},
-                             {"next_check", date(advice.next_check)},
-                             {"failures", advice.failures},
-                             {"recalled", date(advice.recalled)}};
-  json served = json::array();
+  const ordered_json renewal_info = {{"id", text_or_null(advice.id)},
+                                     {"start", advice.window ? date(advice.window->start) : ordered_json()},
+                                     {"end", advice.window ? date(advice.window->end) : ordered_json()},
+                                     {"explanation_url", text_or_null(advice.explanation_url)},
+                                     {"next_check", date(advice.next_check)},
+                                     {"failures", advice.failures},
+                                     {"recalled", date(advice.recalled)}};
+  ordered_json served = ordered_json::array();
   for (const Served& seen : record.served) {
     served.push_back({{"endpoint", seen.endpoint},
                       {"address", seen.address},
@@ -350,14 +351,14 @@ std::string to_json(const Record& record) {
                       {"checked", format_rfc3339(seen.checked)},
                       {"detail", seen.detail}});
   }
-  const json deploy = {{"ok", record.deploy.ok},
-                       {"next_attempt", date(record.deploy.next_attempt)},
-                       {"last_error", text_or_null(record.deploy.last_error)},
-                       {"failures", record.deploy.failures},
-                       {"last_look", date(record.deploy.last_look)},
-                       {"last_told", date(record.deploy.last_told)},
-                       {"rejected", text_or_null(record.deploy.rejected)},
-                       {"stamp", text_or_null(record.deploy.stamp)}};
+  const ordered_json deploy = {{"ok", record.deploy.ok},
+                               {"next_attempt", date(record.deploy.next_attempt)},
+                               {"last_error", text_or_null(record.deploy.last_error)},
+                               {"failures", record.deploy.failures},
+                               {"last_look", date(record.deploy.last_look)},
+                               {"last_told", date(record.deploy.last_told)},
+                               {"rejected", text_or_null(record.deploy.rejected)},
+                               {"stamp", text_or_null(record.deploy.stamp)}};
   return dump({{"version", our_version},
                {"inputs", record.inputs},
                {"next_attempt", date(record.next_attempt)},

@@ -537,6 +537,26 @@ TEST_CASE("the server is asked for its advice when it said so, within a minute a
   CHECK(t.ca.count("/renewal-info") == asked + 1);
 }
 
+TEST_CASE("who is awake to ask for advice takes the look that would be due before the next time, and no other") {
+  Renewing t;
+  t.ca.offer_renewal_info(true);
+  const Managed one = t.managed();
+  t.ca.suggest_again_after("86400");
+  t.renew(one);
+  t.clock.advance(7h);
+  t.renew(one, {.now = true});  // looks
+  const TimePoint asked = *t.record().advice.next_check;
+  t.clock.set(asked);
+  t.ca.suggest_again_after("21600");
+  CHECK(t.renew(one, {}).next == asked + 6h);
+  CHECK(t.record().deploy.last_look < asked);
+
+  t.clock.set(asked + 6h);
+  t.ca.suggest_again_after("86400");
+  CHECK(t.renew(one, {}).next == asked + 30h);
+  CHECK(t.record().deploy.last_look == asked + 6h);
+}
+
 TEST_CASE("after a mass revocation the certificate is renewed with the next look at the advice") {
   Renewing t;
   t.ca.offer_renewal_info(true);

@@ -67,8 +67,8 @@ struct Deploying {
     return {key, authority.issue(key, target.identifiers, {begin, begin + lifetime})};
   }
 
-  Deployment deploy(const CertifiedKey& held, Effort effort = Effort::full) {
-    return Deployer(clock, log).deploy(target, held, effort, stop.get_token());
+  Deployment deploy(const CertifiedKey& held, Effort effort = Effort::full, const std::string& stamp = "") {
+    return Deployer(clock, log).deploy(target, held, effort, stop.get_token(), stamp);
   }
   std::optional<Deployment> place(const PrivateKey& key) {
     return Deployer(clock, log).deploy_placeholder(target, key, stop.get_token());
@@ -161,6 +161,22 @@ TEST_CASE("what is deployed and served already costs one look, no signal and no 
   CHECK(t.processes.signals.empty());
   CHECK(t.traces() == before);
   CHECK(t.broker.connections() - connections == 2);  // one for each kind of client
+}
+
+TEST_CASE("by the stamp of their deployment, files are known without reading them, until one changes") {
+  Deploying t;
+  t.processes.on_signal = {};
+  const CertifiedKey held = t.pair(rsa_key());
+  const Deployment unserved = t.deploy(held);
+  CHECK(unserved.state != State::done);
+  CHECK(unserved.stamp == Deployer::stamp(t.target));
+  const CertifiedKey never_written = t.pair(other_rsa_key());
+  CHECK_FALSE(t.deploy(never_written, Effort::look, unserved.stamp).switched);
+  write_file(t.folder / "privkey.pem", "torn", {});
+  const Deployment mended = t.deploy(held, Effort::look, unserved.stamp);
+  CHECK(mended.switched);
+  CHECK(mended.stamp != unserved.stamp);
+  CHECK(t.lies(held));
 }
 
 TEST_CASE("a broker that was never told what lies in its folder is told, and nothing is written") {
@@ -538,6 +554,7 @@ TEST_CASE("a newer pair of the same authority stays and is made the served one")
   t.put_as_certbot(newer);
   const Deployment deployment = t.deploy(held);
   CHECK(deployment.state == State::done);
+  CHECK(deployment.stamp.empty());
   CHECK(t.lies(newer));
   CHECK(t.serves(newer));
 

@@ -56,6 +56,7 @@ struct Deployment {
   bool rolled_back = false;
   std::string detail;  ///< One sentence: what is wrong and what to do; empty if done.
   std::vector<Seen> seen;
+  std::string stamp;  ///< Deployer::stamp() of the files, if they are those of the pair given; else empty.
 };
 
 /// How much a deployment may do where nothing has changed since the last one.
@@ -75,8 +76,9 @@ class Deployer {
   /// Makes the held pair the deployed and served one. When it is already, this costs one look and changes nothing.
   /// A good pair of the same authority that was issued later and ends later stays, and is made the served one; so does
   /// one that devices accept where ours is of a server for tests.
+  /// `stamp`, of the last deployment of this pair, tells that its files still lie there, without reading them.
   Deployment deploy(const DeploymentTarget& target, const CertifiedKey& held, Effort effort,
-                    const std::stop_token& stop) const;
+                    const std::stop_token& stop, const std::string& stamp = "") const;
 
   /// Where no usable pair lies (none, torn, damaged, expired placeholder): a self-signed one made with `key`, valid for
   /// 30 days, so that the broker can start; told to reload if it runs, unless it serves something better. Touches

@@ -160,7 +160,7 @@ struct Record {
     std::optional<TimePoint> last_look;
     std::optional<TimePoint> last_told;  ///< The last full look, which tells the broker what it does not serve.
     std::string rejected;                ///< SHA-256 fingerprint of a leaf that had to be rolled back; empty: none.
-    std::string stamp;                   ///< Deployer::stamp() when all was well; empty: it was not.
+    std::string stamp;                   ///< Of the files in place, as Deployment::stamp.
 
     bool operator==(const Deploy&) const = default;
   };
