@@ -68,6 +68,7 @@ void Renewer::Attempt::forget_failures() {
 }
 
 void Renewer::Attempt::take_facts() {
+  record.deploy.stamp.clear();  // it was of the pair before
   record.held.reset();
   if (held) record.held = facts_of(*held, state.held_stamp());
 }

@@ -7,6 +7,7 @@
 #include <acme_agent/agent/renewer.hpp>
 
 #include "renewing.hpp"
+#include "support/test_ca.hpp"
 
 using namespace acme_agent;
 using namespace std::chrono_literals;
@@ -41,6 +42,21 @@ TEST_CASE("a second run has nothing to do and asks nobody") {
   CHECK(outcome.exit_code() == 0);
   CHECK_FALSE(outcome.issued);
   CHECK(t.ca.requests().size() == requests);
+}
+
+TEST_CASE("a pair that somebody else has put into the state is deployed by the next daily look") {
+  Renewing t;
+  const Managed one = t.managed();
+  t.renew(one);
+  const PrivateKey key = PrivateKey::generate(KeyType::ec256);
+  t.state.certificate(one.name).hold(
+      {{key, test::TestCa().issue(key, one.identifiers, {t.clock.now(), t.clock.now() + 90 * day})},
+       t.ca.directory_url(),
+       ""});
+  CHECK(deployed_serial(one) != t.serial());
+  t.clock.advance(day + 1h);
+  CHECK(t.renew(one, {}).exit_code() == 0);
+  CHECK(deployed_serial(one) == t.serial());
 }
 
 TEST_CASE("the key that was chosen is used at the next order, once, and stays from then on") {
