@@ -133,6 +133,15 @@ void use_own_key(const CertificateSettings& settings, Managed& managed) {
   if (settings.csr) managed.csr = csr_in(settings, key).der;
 }
 
+FurtherFolder further_folder(const DeployRule& rule, const Ownership& usual) {
+  FurtherFolder folder{rule.folder.native(), usual, FurtherFolder::Format::pem, rule.password_file.native()};
+  if (!rule.owner.empty()) folder.ownership = parse_owner(rule.owner, rule.mode);
+  folder.ownership.mode = rule.mode;
+  if (rule.format == "combined") folder.format = FurtherFolder::Format::combined;
+  if (rule.format == "pkcs12") folder.format = FurtherFolder::Format::pkcs12;
+  return folder;
+}
+
 /// Read each time, as it may change.
 Resolver system_resolver() {
   return Resolver::of_system();
@@ -196,6 +205,9 @@ void check_machine(const Configuration& configuration) {
       });
     if (!settings.owner.empty() && owners.insert(settings.owner).second)
       try_out("owner of " + settings.name, [&] { parse_owner(settings.owner, settings.mode); });
+    for (const DeployRule& rule : settings.deploy)
+      if (!rule.owner.empty() && owners.insert(rule.owner).second)
+        try_out("deploy of " + settings.name, [&] { parse_owner(rule.owner, rule.mode); });
     if (settings.ca_bundle && bundles.insert(settings.ca_bundle->native()).second)
       try_out("ca-bundle", [&] { RootBundle{*settings.ca_bundle}; });
     if (settings.device_trust && !settings.device_trust->empty() &&
@@ -269,6 +281,7 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   target.folder = cert_dir_of(settings, state_).native();
   target.owner_given = !settings.owner.empty();
   target.ownership = ownership_for(settings);
+  for (const DeployRule& rule : settings.deploy) target.further.push_back(further_folder(rule, target.ownership));
   for (const ReloadRule& rule : settings.reload)
     if (rule.kind != ReloadRule::Kind::none) target.reloaders.push_back(reloader_for(rule));
   target.probes = settings.probes;
@@ -278,6 +291,10 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   try {
     make_folder(target.folder, 0711);
     if (settings.cert_dir) lock_folder(target.folder);
+    for (const FurtherFolder& further : target.further) {
+      make_folder(further.folder, 0711);
+      lock_folder(further.folder);
+    }
   } catch (const AlreadyRunning&) {
     throw;
   } catch (const Error& error) {

@@ -183,13 +183,15 @@ class Attempt {
  private:
   Deployment deploy_or_throw(Effort effort) {
     const Sights before = look(pair_.chain);
-    if (installed_ && is_settled(before)) return end(Deployment::State::done, "", before);
-    if (!installed_ || why_unreadable_in(folder_.path())) install();
+    const bool settled = installed_ && is_settled(before);
+    if (!settled && (!installed_ || why_unreadable_in(folder_.path()))) install();
+    put_into_further_folders();
+    if (settled && put_into_.empty()) return end(Deployment::State::done, "", before);
     if (const std::optional<std::string> hint = needs_restart(before)) {
       return end(Deployment::State::restart_needed, *hint, before);
     }
     const bool tell_anyway = effort == Effort::force || effort == Effort::full;
-    if (!tell_anyway && !(effort == Effort::urge && ends_soon(before)) && was_told()) {
+    if (!tell_anyway && put_into_.empty() && !(effort == Effort::urge && ends_soon(before)) && was_told()) {
       told_before_ = true;
       return not_served(before);
     }
@@ -367,6 +369,19 @@ class Attempt {
     result_.switched = true;
   }
 
+  /// One that cannot be written keeps none of the others from its files, least of all the broker.
+  void put_into_further_folders() {
+    for (const FurtherFolder& further : target_.further) {
+      try {
+        if (further.holds(pair_)) continue;
+        further.put(pair_);
+        put_into_.push_back(&further);
+      } catch (const Error& error) {
+        if (further_trouble_.empty()) further_trouble_ = error.message();
+      }
+    }
+  }
+
   /// Why some process that will be told to reload could not read the files in `folder`.
   std::optional<std::string> why_unreadable_in(const fs::path& folder) const {
     for (const Process& reader : readers_) {
@@ -462,6 +477,7 @@ class Attempt {
                  seen);
     }
     folder_.activate(*generation);
+    for (const FurtherFolder* further : put_into_) further->put_back();
     result_.rolled_back = true;
     const std::optional<Error> untold = reload();
     const Sights after = look_until_served(before->chain);
@@ -473,6 +489,10 @@ class Attempt {
 
   Deployment end(Deployment::State state, std::string detail, const Sights& sights) {
     if (state == Deployment::State::done || told_somebody_) forget_shown();
+    if (state == Deployment::State::done && !further_trouble_.empty()) {
+      state = Deployment::State::failed;
+      detail = further_trouble_;
+    }
     result_.state = state;
     result_.detail = std::move(detail);
     result_.seen = seen_in(sights, pair_.chain);
@@ -492,6 +512,8 @@ class Attempt {
   const bool installed_;  ///< When this began.
   bool told_somebody_ = false;
   bool told_before_ = false;
+  std::vector<const FurtherFolder*> put_into_;
+  std::string further_trouble_;  ///< The first; empty: none.
   Deployment result_;
 };
 
@@ -551,8 +573,10 @@ std::optional<CertifiedKey> Deployer::deployed(const DeploymentTarget& target) {
 
 std::string Deployer::stamp(const DeploymentTarget& target) {
   const auto id = [](const auto& number) { return number ? std::to_string(*number) : std::string("-"); };
-  return GenerationFolder(target.folder).stamp(pair_files) + id(target.ownership.uid) + ":" + id(target.ownership.gid) +
-         ":" + std::to_string(target.ownership.mode);
+  std::string further;
+  for (const FurtherFolder& one : target.further) further += one.stamp() + " ";
+  return further + GenerationFolder(target.folder).stamp(pair_files) + id(target.ownership.uid) + ":" +
+         id(target.ownership.gid) + ":" + std::to_string(target.ownership.mode);
 }
 
 }  // namespace acme_agent

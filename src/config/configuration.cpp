@@ -181,6 +181,10 @@ class Certificates {
       complaints_.add(place + ": the folder " + printable(folder) + " is already that of the certificate at " +
                       neighbour->second + "; give one of them another cert-dir");
     }
+    for (const DeployRule& rule : certificate.deploy)
+      if (const auto [other, is_new] = folders_.emplace(rule.folder.string(), place); !is_new)
+        complaints_.add(place + ": deploy: the folder " + printable(rule.folder.native()) +
+                        " is already that of the certificate at " + other->second + "; give another one");
     configuration_.certificates.push_back(std::move(certificate));
   }
 

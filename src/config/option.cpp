@@ -182,6 +182,15 @@ constexpr std::array table = {
            .default_value = "0640",
            .meaning = "mode of the files in it, in octal digits"},
     Option{.group = broker,
+           .name = "deploy",
+           .argument = "DIR[,...]",
+           .repeatable = true,
+           .one_certificate_only = true,
+           .set_certificate = set_deploy,
+           .default_words = "none",
+           .meaning = "a further folder that gets the files; behind it, as needed, ,owner=USER:GROUP ,mode=0640 "
+                      ",format=pem (or combined, or pkcs12 for Java) ,password-file=FILE"},
+    Option{.group = broker,
            .name = "reload",
            .argument = "HOW",
            .repeatable = true,
@@ -287,7 +296,7 @@ constexpr std::array table = {
     Option{.group = command_line, .name = "version", .meaning = "the version of this program"},
 };
 
-constexpr std::string_view later[] = {"deploy", "broker", "status-listen", "mqtt", "alert", "format"};
+constexpr std::string_view later[] = {"broker", "status-listen", "mqtt", "alert", "format"};
 
 }  // namespace
 

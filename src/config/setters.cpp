@@ -230,6 +230,34 @@ constexpr ReloadKind reload_kinds[] = {{"process", process_rule}, {"pidfile", pi
                                        {"systemd", systemd_rule}, {"container", container_rule},
                                        {"command", command_rule}, {"url", url_rule}};
 
+const std::vector<std::string> format_words = {"pem", "combined", "pkcs12"};
+
+std::string owner_called(const std::string& owner) {
+  const std::size_t colon = owner.find(':');
+  const bool group_missing = colon != std::string::npos && colon + 1 == owner.size();
+  const bool second_colon = colon != owner.rfind(':');
+  if (owner.empty() || colon == 0 || group_missing || second_colon ||
+      owner.find_first_of(" \t/,") != std::string::npos) {
+    refuse(in_quotes(owner) + " is not USER or USER:GROUP");
+  }
+  return owner;
+}
+
+unsigned mode_called(const std::string& text) {
+  unsigned mode = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
+  if (error != std::errc() || end != text.data() + text.size() || text.size() < 3 || text.size() > 4) {
+    refuse(in_quotes(text) + " is not a mode of three or four octal digits, like 0640");
+  }
+  if ((mode & 0400U) == 0) refuse("mode " + text + " keeps the owner from reading the files: choose one like 0640");
+  if ((mode & ~0664U) != 0) {
+    refuse("mode " + text +
+           " has bits that make no sense on keys and certificates (to execute, or to be written by "
+           "everybody): choose one like 0640");
+  }
+  return mode;
+}
+
 }  // namespace
 
 std::vector<Server> named_servers() {
@@ -406,30 +434,37 @@ void set_cert_dir(const Setting& setting, CertificateSettings& certificate) {
 }
 
 void set_owner(const Setting& setting, CertificateSettings& certificate) {
-  const std::string_view owner = setting.value;
-  const std::size_t colon = owner.find(':');
-  const bool group_missing = colon != std::string_view::npos && colon + 1 == owner.size();
-  const bool second_colon = colon != owner.rfind(':');
-  if (colon == 0 || group_missing || second_colon || owner.find_first_of(" \t/,") != std::string_view::npos) {
-    refuse(in_quotes(owner) + " is not USER or USER:GROUP");
-  }
-  certificate.owner = owner;
+  certificate.owner = owner_called(setting.value);
 }
 
 void set_mode(const Setting& setting, CertificateSettings& certificate) {
-  const std::string& text = setting.value;
-  unsigned mode = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mode, 8);
-  if (error != std::errc() || end != text.data() + text.size() || text.size() < 3 || text.size() > 4) {
-    refuse(in_quotes(text) + " is not a mode of three or four octal digits, like 0640");
+  certificate.mode = mode_called(setting.value);
+}
+
+void set_deploy(const Setting& setting, CertificateSettings& certificate) {
+  if (setting.first) certificate.deploy.clear();
+  const std::vector<std::string> parts = split(setting.value, ',');
+  if (parts.empty()) refuse("it names no folder");
+  DeployRule rule;
+  rule.folder = absolute_path(setting, parts.front());
+  for (auto part = parts.begin() + 1; part != parts.end(); ++part) {
+    const std::size_t equals = std::min(part->find('='), part->size());
+    const std::string key = part->substr(0, equals);
+    const std::string value(trim(std::string_view(*part).substr(std::min(equals + 1, part->size()))));
+    if (key == "owner")
+      rule.owner = owner_called(value);
+    else if (key == "mode")
+      rule.mode = mode_called(value);
+    else if (key == "format")
+      rule.format = format_words[choose(value, format_words)];
+    else if (key == "password-file")
+      rule.password_file = absolute_path(setting, value);
+    else
+      refuse(in_quotes(*part) + " is not owner=USER:GROUP, mode=MODE, format=FORMAT or password-file=FILE");
   }
-  if ((mode & 0400U) == 0) refuse("mode " + text + " keeps the owner from reading the files: choose one like 0640");
-  if ((mode & ~0664U) != 0) {
-    refuse("mode " + text +
-           " has bits that make no sense on keys and certificates (to execute, or to be written by "
-           "everybody): choose one like 0640");
-  }
-  certificate.mode = mode;
+  if (!rule.password_file.empty() && rule.format != "pkcs12")
+    refuse("password-file is of use with format=pkcs12 only: leave it out");
+  certificate.deploy.push_back(std::move(rule));
 }
 
 void set_reload(const Setting& setting, CertificateSettings& certificate) {

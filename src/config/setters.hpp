@@ -34,6 +34,7 @@ void set_dns_hook(const Setting& setting, CertificateSettings& certificate);
 void set_cert_dir(const Setting& setting, CertificateSettings& certificate);
 void set_owner(const Setting& setting, CertificateSettings& certificate);
 void set_mode(const Setting& setting, CertificateSettings& certificate);
+void set_deploy(const Setting& setting, CertificateSettings& certificate);
 void set_reload(const Setting& setting, CertificateSettings& certificate);
 void set_probe(const Setting& setting, CertificateSettings& certificate);
 void set_probe_timeout(const Setting& setting, CertificateSettings& certificate);

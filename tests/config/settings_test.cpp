@@ -415,6 +415,31 @@ TEST_CASE("what the devices behind the broker can take is said by kind, by roots
                    "is not a number of bytes from 500 to 1000000"));
 }
 
+TEST_CASE("further folders are said with owner, mode and form") {
+  const Loading t;
+  const std::vector<DeployRule> rules =
+      t.with({"--deploy=/srv/a", "--deploy=/srv/b/,owner=hivemq:hivemq,mode=0600,format=pkcs12,password-file=/etc/p"})
+          .deploy;
+  REQUIRE(rules.size() == 2);
+  CHECK(rules[0].folder == "/srv/a");
+  CHECK(rules[0].owner.empty());
+  CHECK(rules[0].mode == 0640);
+  CHECK(rules[0].format == "pem");
+  CHECK(rules[1].folder == "/srv/b");
+  CHECK(rules[1].owner == "hivemq:hivemq");
+  CHECK(rules[1].mode == 0600);
+  CHECK(rules[1].format == "pkcs12");
+  CHECK(rules[1].password_file == "/etc/p");
+
+  CHECK(contains(t.complaint_with({"--deploy=/srv/a,format=p12"}), "'p12' is not one of pem, combined and pkcs12"));
+  CHECK(contains(t.complaint_with({"--deploy=/srv/a,mode=777"}), "mode 777 has bits that make no sense"));
+  CHECK(contains(t.complaint_with({"--deploy=/srv/a,owner="}), "'' is not USER or USER:GROUP"));
+  CHECK(contains(t.complaint_with({"--deploy=/srv/a,colour=red"}), "'colour=red' is not owner=USER:GROUP, mode=MODE"));
+  CHECK(contains(t.complaint_with({"--deploy=/srv/a,password-file=/etc/p"}), "of use with format=pkcs12 only"));
+  CHECK(contains(t.complaint_with({"--deploy=/srv/a", "--deploy=/srv/a"}), "the folder /srv/a is already that of"));
+  CHECK(contains(t.complaint_with({"--cert-dir=/srv/a", "--deploy=/srv/a"}), "the folder /srv/a is already that of"));
+}
+
 TEST_CASE("what devices would refuse whatever is issued is refused before it is ordered") {
   const Loading t;
   CHECK(contains(t.complaint_with({"--for=tasmota", "--key-type=ec256"}),

@@ -53,6 +53,24 @@ class Renewal(ServedCase):
         self.assert_served()
 
 
+class FurtherFolders(ServedCase):
+    def test_another_broker_reads_its_own_folder_and_gets_each_renewal(self):
+        other = self.broker(self.folder / "other", certfile="combined.pem", keyfile="combined.pem")
+        deploy = f"{other.cert_dir},owner=root:mosquitto,format=combined"
+        self.serve()
+        code, output = self.me.once(deploy=deploy)
+        self.assertEqual(code, 0, output)
+        self.assertEqual(os.listdir(other.cert_dir).count("combined.pem"), 1)
+        other.start()
+        self.assertEqual(other.served(), self.me.leaf())
+        code, output = self.me.renew("--force", deploy=deploy, reuse_key="no",
+                                     reload=[f"process:{self.mqtt.comm}", f"process:{other.comm}"],
+                                     probe=[f"localhost:{self.mqtt.port}", f"localhost:{other.port}"])
+        self.assertEqual(code, 0, output)
+        self.assert_served()
+        self.assertEqual(other.served(), self.me.leaf())
+
+
 class CombinedFile(ServedCase):
     broker_options = {"certfile": "combined.pem", "keyfile": "combined.pem"}
 

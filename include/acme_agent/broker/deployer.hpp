@@ -10,6 +10,7 @@
 #include <acme_agent/base/clock.hpp>
 #include <acme_agent/base/endpoint.hpp>
 #include <acme_agent/base/log.hpp>
+#include <acme_agent/broker/further_folder.hpp>
 #include <acme_agent/broker/probe.hpp>
 #include <acme_agent/broker/reloader.hpp>
 #include <acme_agent/crypto/certificate.hpp>
@@ -25,6 +26,7 @@ struct DeploymentTarget {
   std::string folder;                   ///< --cert-dir. No path: that would take ten times the memory of its text.
   Ownership ownership;       ///< --owner, --mode. Without gid: that of the broker's process, if we may give it.
   bool owner_given = false;  ///< Said by the operator: never replaced by a guess.
+  std::vector<FurtherFolder> further;  ///< --deploy
   std::vector<std::shared_ptr<Reloader>> reloaders;
   std::vector<Endpoint> probes;   ///< Empty: no proof is wanted.
   bool probe_is_default = false;  ///< Then a port where nobody listens and no broker runs is no error.

@@ -27,6 +27,15 @@ struct ReloadRule {
   bool operator==(const ReloadRule&) const = default;
 };
 
+/// One `--deploy`: a further folder that gets the files.
+struct DeployRule {
+  std::filesystem::path folder;
+  std::string owner;  ///< USER[:GROUP]; empty: as --owner says.
+  unsigned mode = 0640;
+  std::string format = "pem";           ///< Or "combined" or "pkcs12".
+  std::filesystem::path password_file;  ///< Of pkcs12; empty: "changeit", as Java has it.
+};
+
 /// An ACME server as the operator calls it and where its directory is.
 struct Server {
   std::string name;  ///< "letsencrypt", …, or the URL as given.
@@ -65,6 +74,7 @@ struct CertificateSettings {
   std::optional<std::filesystem::path> cert_dir;       ///< Nothing: STATE/live/NAME.
   std::string owner;                                   ///< USER[:GROUP]; empty: not given.
   unsigned mode = 0640;
+  std::vector<DeployRule> deploy;  ///< Folders differ from each other and from those of all others.
   std::vector<ReloadRule> reload;  ///< Empty: `none`.
   std::vector<Endpoint> probes;    ///< Empty: `none`.
   bool probe_is_default = false;
