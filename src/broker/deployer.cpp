@@ -269,7 +269,7 @@ class Attempt {
       const Duration left = deadline - clock_.uptime();
       if (left <= 0ms) break;
       if (!clock_.sleep_for(std::min(pause, left), stop_)) throw Stopped{};
-      pause = std::min(2 * pause, longest_pause);
+      pause = std::min(2 * pause, std::max(longest_pause, target_.probe_timeout / 40));
       for (Sight& sight : sights) {
         if (!sight.verdict.ok) sight = look_at_endpoint(sight.endpoint, expected);
       }

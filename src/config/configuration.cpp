@@ -158,7 +158,7 @@ class Certificates {
     if (certificate.csr && !certificate.key_file)
       complaints_.add(place + ": the broker needs the key that the signing request was made with: give key-file, too");
     if (certificate.probe_is_default) {
-      certificate.probe_is_default = !certificate.reload.empty();
+      certificate.probe_is_default = !certificate.reload.empty() || certificate.broker_looks;
       if (certificate.probe_is_default) certificate.probes = {{"localhost", 8883}};
     }
     if (certificate.eab_kid.empty() != !certificate.eab_hmac_key_file)
@@ -181,6 +181,11 @@ class Certificates {
       complaints_.add(place + ": the folder " + printable(folder) + " is already that of the certificate at " +
                       neighbour->second + "; give one of them another cert-dir");
     }
+    const auto& rules = certificate.deploy;
+    const bool keystore =
+        std::any_of(rules.begin(), rules.end(), [](const auto& one) { return one.format == "pkcs12"; });
+    if (certificate.broker_wants_keystore && !keystore)
+      certificate.deploy.push_back({std::filesystem::path(folder) / "keystore", "", certificate.mode, "pkcs12", {}});
     for (const DeployRule& rule : certificate.deploy)
       if (const auto [other, is_new] = folders_.emplace(rule.folder.string(), place); !is_new)
         complaints_.add(place + ": deploy: the folder " + printable(rule.folder.native()) +

@@ -162,6 +162,14 @@ constexpr std::array table = {
            .default_words = "none",
            .meaning = "key that signs these updates (TSIG), as tsig-keygen writes it or as hmac-sha256:NAME:SECRET"},
     Option{.group = broker,
+           .name = "broker",
+           .argument = "NAME",
+           .set_certificate = set_broker,
+           .default_value = "mosquitto",
+           .meaning =
+               "mosquitto, emqx, vernemq, rabbitmq, hivemq, artemis, nanomq, flashmq or nats: defaults for reload "
+               "and probe-timeout, and a keystore for hivemq"},
+    Option{.group = broker,
            .name = "cert-dir",
            .argument = "DIR",
            .one_certificate_only = true,
@@ -296,7 +304,7 @@ constexpr std::array table = {
     Option{.group = command_line, .name = "version", .meaning = "the version of this program"},
 };
 
-constexpr std::string_view later[] = {"broker", "status-listen", "mqtt", "alert", "format"};
+constexpr std::string_view later[] = {"status-listen", "mqtt", "alert", "format"};
 
 }  // namespace
 

@@ -13,6 +13,8 @@
 #include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/text.hpp>
 
+#include "broker_kind.hpp"
+
 namespace acme_agent {
 namespace {
 
@@ -427,6 +429,16 @@ void set_dns_hook(const Setting& setting, CertificateSettings& certificate) {
   if (certificate.dns_hooks.size() == 2)
     refuse("there are two programs at most: one to set records, one to remove them");
   certificate.dns_hooks.push_back(program_with_arguments(setting, setting.value));
+}
+
+/// Comes before what it gives defaults for, as layers are laid in the order of the table.
+void set_broker(const Setting& setting, CertificateSettings& certificate) {
+  const std::vector<std::string> words = broker_kind_words();
+  const BrokerKind& broker = *find_broker_kind(words[choose(setting.value, words)]);
+  set_reload({std::string(broker.reload), setting.place, setting.folder}, certificate);
+  set_probe_timeout({std::string(broker.probe_timeout), setting.place, setting.folder}, certificate);
+  certificate.broker_looks = broker.reload == "none";
+  certificate.broker_wants_keystore = broker.keystore;
 }
 
 void set_cert_dir(const Setting& setting, CertificateSettings& certificate) {

@@ -31,6 +31,7 @@ void set_alpn_listen(const Setting& setting, CertificateSettings& certificate);
 void set_dns_update(const Setting& setting, CertificateSettings& certificate);
 void set_dns_tsig_file(const Setting& setting, CertificateSettings& certificate);
 void set_dns_hook(const Setting& setting, CertificateSettings& certificate);
+void set_broker(const Setting& setting, CertificateSettings& certificate);
 void set_cert_dir(const Setting& setting, CertificateSettings& certificate);
 void set_owner(const Setting& setting, CertificateSettings& certificate);
 void set_mode(const Setting& setting, CertificateSettings& certificate);

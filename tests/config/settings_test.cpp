@@ -415,6 +415,36 @@ TEST_CASE("what the devices behind the broker can take is said by kind, by roots
                    "is not a number of bytes from 500 to 1000000"));
 }
 
+TEST_CASE("a broker by its name brings how it is told and how long it takes, unless that is said") {
+  const Loading t;
+  const CertificateSettings emqx = t.with({"--broker=emqx"});
+  CHECK(emqx.reload.empty());
+  CHECK(emqx.probe_timeout == 3min);
+  CHECK(emqx.probes == std::vector<Endpoint>{{"localhost", 8883}});
+  CHECK(emqx.deploy.empty());
+  const CertificateSettings told =
+      t.with({"--reload=url:http://localhost/reload", "--broker=emqx", "--probe-timeout=20s"});
+  CHECK(told.reload.size() == 1);
+  CHECK(told.probe_timeout == 20s);
+  CHECK(t.with({"--broker=nats"}).reload.at(0).argument == "nats-server");
+  CHECK(t.with({"--broker=mosquitto", "--reload=none"}).probes.empty());
+
+  const CertificateSettings hivemq = t.with({"--broker=hivemq", "--cert-dir=/srv/certs"});
+  REQUIRE(hivemq.deploy.size() == 1);
+  CHECK(hivemq.deploy[0].folder == "/srv/certs/keystore");
+  CHECK(hivemq.deploy[0].format == "pkcs12");
+  CHECK(t.with({"--broker=hivemq", "--deploy=/srv/h,format=pkcs12"}).deploy.at(0).folder == "/srv/h");
+  CHECK(contains(t.complaint_with({"--broker=mosquito"}), "did you mean 'mosquitto'?"));
+}
+
+TEST_CASE("a section says what its broker is, whatever is said above it") {
+  Loading t;
+  t.file("reload = process:other\n[a.example]\nbroker = vernemq\n[b.example]\n");
+  const Configuration configuration = t.load({});
+  CHECK(configuration.certificates.at(0).reload.empty());
+  CHECK(configuration.certificates.at(1).reload.at(0).argument == "other");
+}
+
 TEST_CASE("further folders are said with owner, mode and form") {
   const Loading t;
   const std::vector<DeployRule> rules =

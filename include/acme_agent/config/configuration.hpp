@@ -74,9 +74,11 @@ struct CertificateSettings {
   std::optional<std::filesystem::path> cert_dir;       ///< Nothing: STATE/live/NAME.
   std::string owner;                                   ///< USER[:GROUP]; empty: not given.
   unsigned mode = 0640;
-  std::vector<DeployRule> deploy;  ///< Folders differ from each other and from those of all others.
-  std::vector<ReloadRule> reload;  ///< Empty: `none`.
-  std::vector<Endpoint> probes;    ///< Empty: `none`.
+  std::vector<DeployRule> deploy;      ///< Folders differ from each other and from those of all others.
+  bool broker_looks = false;           ///< It reads new files without being told.
+  bool broker_wants_keystore = false;  ///< Then there is one in `deploy`.
+  std::vector<ReloadRule> reload;      ///< Empty: `none`.
+  std::vector<Endpoint> probes;        ///< Empty: `none`.
   bool probe_is_default = false;
   Duration probe_timeout = std::chrono::seconds(10);
   bool placeholder = true;
