@@ -1,0 +1,66 @@
+"""What real TLS clients say of what the broker serves: a certificate is only good once the devices take it."""
+
+import json
+
+from support import tls_files
+from support.case import ServedCase
+from support.clients import CLIENTS, TASMOTA
+
+
+class ClientsCase(ServedCase):
+    agent_options = {"key_type": "rsa2048"}
+
+    def assert_refused(self, client, reason, port, root, **options):
+        code, output = client.connect(self, port, root, **options)
+        self.assertNotEqual(code, 0, f"{client.name} takes it: {output}")
+        self.assertRegex(output.strip(), reason, f"{client.name} refuses it, for another reason")
+
+    def assert_taken(self, client, port, root):
+        code, output = client.connect(self, port, root)
+        self.assertEqual(code, 0, f"{client.name} refuses it: {output}")
+
+
+class Matrix(ClientsCase):
+    """Every client, after the first certificate and after the next."""
+
+    def assert_matrix(self, clients):
+        self.serve()
+        root = self.ca.root()
+        foreign, _ = tls_files.self_signed(self.folder)
+        for _ in range(2):
+            for client in clients:
+                self.assert_taken(client, self.mqtt.port, root)
+                self.assert_refused(client, client.no_root, self.mqtt.port, foreign)
+                self.assert_refused(client, client.no_name, self.mqtt.port, root, name="other.example")
+            code, output = self.me.renew("--force")
+            self.assertEqual(code, 0, output)
+            self.assert_served()
+
+    def test_every_client_takes_an_rsa_certificate_and_the_next_one(self):
+        self.assert_matrix(CLIENTS)
+
+    def test_every_client_but_tasmota_takes_an_elliptic_certificate_and_the_next_one(self):
+        self.me.options["key_type"] = "ec256"
+        self.assert_matrix([client for client in CLIENTS if not client.only_rsa])
+        self.assert_refused(TASMOTA, "BearSSL error 296$", self.mqtt.port, self.ca.root())
+
+
+class Fingerprint(ClientsCase):
+    def fingerprint(self):
+        code, output = self.me.run("tasmota", "fingerprint", "--json")
+        self.assertEqual(code, 0, output)
+        return "fingerprint:" + json.loads(output)["fingerprints"][0]["fingerprint"]
+
+    def test_a_device_that_was_told_the_fingerprint_stays_with_it_over_a_renewal_and_not_over_a_change_of_keys(self):
+        first = self.serve()
+        told = self.fingerprint()
+        self.assert_taken(TASMOTA, self.mqtt.port, told)
+        code, output = self.me.renew("--force")
+        self.assertEqual(code, 0, output)
+        self.assertNotEqual(self.mqtt.served(), first)
+        self.assert_taken(TASMOTA, self.mqtt.port, told)
+
+        code, output = self.me.renew("--force", reuse_key="no")
+        self.assertEqual(code, 0, output)
+        self.assert_refused(TASMOTA, "BearSSL error 1$", self.mqtt.port, told)
+        self.assert_taken(TASMOTA, self.mqtt.port, self.fingerprint())
