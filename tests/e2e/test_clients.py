@@ -2,7 +2,7 @@
 
 import json
 
-from support import tls_files
+from support import le_chains, tls_files
 from support.case import ServedCase
 from support.clients import CLIENTS, TASMOTA
 
@@ -64,3 +64,27 @@ class Fingerprint(ClientsCase):
         self.assertEqual(code, 0, output)
         self.assert_refused(TASMOTA, "BearSSL error 1$", self.mqtt.port, told)
         self.assert_taken(TASMOTA, self.mqtt.port, self.fingerprint())
+
+
+class LetsEncrypt(ClientsCase):
+    """Chains of its sizes and depth, as devices meet them that know ISRG Root X1 only."""
+
+    def test_devices_that_know_the_oldest_root_only_need_the_whole_chain_and_doctor_says_so_of_tasmota(self):
+        # What the broker serves, what most clients make of it, and Tasmota.
+        rows = [("leaf rsa2048, YR1, YR by X1", None, None),
+                ("leaf rsa2048, YR1", "no_root", "BearSSL error 62$"),
+                ("leaf P-256, YE1, YE by X2, X2 by X1", None, "BearSSL error 296$")]
+        chains = le_chains.Chains(self.run_folder)
+        ports = self.mqtt.serve_more([chains.files(row) for row, _, _ in rows])
+        self.serve()
+        for port, (row, others, tasmota) in zip(ports, rows):
+            for client in CLIENTS:
+                with self.subTest(served=row, by=client.name):
+                    reason = tasmota if client is TASMOTA else others and getattr(client, others)
+                    if reason:
+                        self.assert_refused(client, reason, port, chains.root)
+                    else:
+                        self.assert_taken(client, port, chains.root)
+            code, output = self.me.run("doctor", "--as", "tasmota", "--json", probe=f"localhost:{port}", device_trust=chains.root)
+            verdicts = {one["verdict"] for one in json.loads(output)["certificates"][0]["findings"] if one["about"] == "tasmota"}
+            self.assertEqual(verdicts, {"bad" if tasmota else "good"}, f"{row}: {output}")

@@ -40,6 +40,14 @@ keyfile {self.cert_dir / keyfile}
 {extra}
 """)
 
+    def serve_more(self, pairs):
+        """A listener for each further pair of certificate and key: their ports, from the next start on."""
+        ports = [programs.free_port() for _ in pairs]
+        with self.config.open("a") as config:
+            for port, (certificate, key) in zip(ports, pairs):
+                config.write(f"listener {port} 127.0.0.1\ncertfile {certificate}\nkeyfile {key}\n")
+        return ports
+
     def start_process(self):
         self.program = self.case.program("mosquitto", [self._program_file, "-c", self.config])
 
