@@ -47,6 +47,13 @@ fetch_pebble() {
     echo "the newest Pebble cannot be fetched here"
 }
 
+# The same with Node-RED, which no package of Debian has; its parts are not to run anything while they are put there.
+fetch_node_red() {
+  [ -e build/node-red/node_modules/node-red/red.js ] ||
+    npm install --prefix build/node-red --ignore-scripts --no-audit --no-fund node-red@4 >build/node-red.log 2>&1 ||
+    echo "Node-RED cannot be fetched here"
+}
+
 build() { # build PRESET
   cmake --preset "$1" $(command -v ccache >/dev/null && echo -DCMAKE_CXX_COMPILER_LAUNCHER=ccache) >"build/$1.log" 2>&1 &&
     cmake --build --preset "$1" -j "$jobs" >>"build/$1.log" 2>&1 || { cat "build/$1.log"; return 1; }
@@ -121,6 +128,7 @@ planted_bugs() {
 section "packages" install_packages || { add 0 1 0; finish; }
 mkdir -p build
 section "the newest Pebble" fetch_pebble
+section "Node-RED" fetch_node_red
 section "build with ASan and UBSan" build dev || { add 0 1 0; finish; }
 section "unit tests" unit_tests dev || true
 section "end-to-end tests" e2e_tests dev || true
