@@ -1,11 +1,17 @@
 """`acme-agent tasmota`: what a device has to know of the broker."""
 
+import configparser
 import hashlib
 import json
+import pathlib
+import re
 import struct
 import subprocess
 
-from support.case import ServedCase
+from support import programs
+from support.case import Case, ServedCase
+
+EXAMPLE = pathlib.Path(__file__).resolve().parents[2] / "examples/tasmota"
 
 
 def fingerprint_of(certificate):
@@ -36,7 +42,10 @@ class Fingerprint(ServedCase):
             self.assertEqual(code, 0, output)
         code, output = self.me.run("tasmota", "fingerprint")
         self.assertEqual(code, 0, output)
-        self.assertIn(f"Backlog SetOption132 1; MqttFingerprint1 {expected}\n", output)
+        line = f"Backlog SetOption132 1; MqttFingerprint1 {expected}\n"
+        self.assertIn(line, output)
+        octets = r"([0-9A-F]{2} ){19}[0-9A-F]{2}"
+        self.assertIn(re.sub(octets, "", line), re.sub(octets, "", (EXAMPLE / "README.md").read_text()), "the example says another")
 
     def test_a_key_that_no_device_takes_is_told(self):
         self.me.options["key_type"] = "ec256"
@@ -118,3 +127,25 @@ class Rekey(ServedCase):
         code, output = self.me.renew("--force")
         self.assertEqual(code, 0, output)
         self.assertEqual(fingerprint_of(self.me.cert_dir / "cert.pem"), next_one)
+
+
+class Example(Case):
+    """examples/tasmota, as far as it can be shown without a compiler for these devices."""
+
+    def test_the_header_goes_over_the_settings_that_are_there_without_a_warning(self):
+        defaults = self.folder / "my_user_config.h"  # as Tasmota has them
+        defaults.write_text("".join(f"#define {line}\n" for line in (
+            'MQTT_HOST ""', "MQTT_PORT 1883", "MQTT_TLS_ENABLED false", "MQTT_TLS_FINGERPRINT true")))
+        code, output = programs.run(["cc", "-E", "-dM", "-Werror", "-include", defaults, "-include",
+                                     EXAMPLE / "user_config_override.h", "-x", "c++", "/dev/null"])
+        self.assertEqual(code, 0, output)
+        for line in ('MQTT_HOST "mydyn.example"', "MQTT_PORT 8883", "MQTT_TLS_ENABLED true", "MQTT_TLS_FINGERPRINT false",
+                     "USE_MQTT_TLS ", "USE_MQTT_TLS_CA_CERT "):
+            self.assertIn(f"#define {line}\n", output)
+
+    def test_what_is_built_has_tls_and_room_for_the_keys_of_the_root(self):
+        ini = configparser.ConfigParser(interpolation=None)
+        ini.read(EXAMPLE / "platformio_override.ini")
+        built = ini["env:" + ini["platformio"]["default_envs"]]
+        self.assertEqual(built["build_flags"].split(), ["${env.build_flags}", "-DUSE_4K_RSA"])
+        self.assertIn("lib/lib_ssl", built["lib_extra_dirs"])
