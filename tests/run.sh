@@ -54,6 +54,16 @@ fetch_node_red() {
     echo "Node-RED cannot be fetched here"
 }
 
+# The newest Mosquitto, made to run with the libraries that came with it.
+fetch_mosquitto() {
+  [ -x build/newest/mosquitto ] && return
+  libraries=$PWD/build/newest/usr/lib/$(cc -print-multiarch)
+  { tests/support/newest-debian.sh build/newest mosquitto libc6 libssl3t64 libcjson1 libmicrohttpd12t64 libwrap0 libsystemd0 \
+      libpicohttpparser1 libdlt3 && /sbin/ldconfig -n "$libraries" &&
+      patchelf --set-interpreter "$(ls "$libraries"/ld-linux*)" --set-rpath "$libraries" --output build/newest/mosquitto \
+        build/newest/usr/sbin/mosquitto; } || echo "the newest Mosquitto cannot be fetched here"
+}
+
 build() { # build PRESET
   cmake --preset "$1" $(command -v ccache >/dev/null && echo -DCMAKE_CXX_COMPILER_LAUNCHER=ccache) >"build/$1.log" 2>&1 &&
     cmake --build --preset "$1" -j "$jobs" >>"build/$1.log" 2>&1 || { cat "build/$1.log"; return 1; }
@@ -129,6 +139,7 @@ section "packages" install_packages || { add 0 1 0; finish; }
 mkdir -p build
 section "the newest Pebble" fetch_pebble
 section "Node-RED" fetch_node_red
+section "the newest Mosquitto" fetch_mosquitto
 section "build with ASan and UBSan" build dev || { add 0 1 0; finish; }
 section "unit tests" unit_tests dev || true
 section "end-to-end tests" e2e_tests dev || true

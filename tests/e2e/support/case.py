@@ -19,6 +19,7 @@ class Case(unittest.TestCase):
     build_folder = None
     run_folder = None
     conformance_server = "newest Pebble"  # whom the rows among its tests speak with
+    broker_version = "debian"
     in_memory = False  # where the disk is not to be measured
 
     def setUp(self):
@@ -55,7 +56,7 @@ class Case(unittest.TestCase):
         return Agent(self, *arguments, **options)
 
     def broker(self, cert_dir, **options):
-        return Mosquitto(self, cert_dir, **options)
+        return Mosquitto(self, cert_dir, version=self.broker_version, **options)
 
     def eventually(self, check, seconds=10, what="it"):
         return eventually(check, seconds, what)

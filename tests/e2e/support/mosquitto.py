@@ -1,16 +1,28 @@
 """Mosquitto as Debian runs it: started as root, living as the user mosquitto, with its certificate in the agent's folder."""
 
 import os
+import pathlib
 import shutil
 import signal
 
 from support import mqtt, programs, tls
+from support.skips import skip
+
+
+def executable(version):
+    """`debian` is 2.0 of Debian 12, `newest` the one that tests/run.sh fetched from unstable."""
+    if version == "debian":
+        return shutil.which("mosquitto", path=programs.environment()["PATH"])
+    path = pathlib.Path(__file__).resolve().parents[3] / "build/newest/mosquitto"
+    if not path.exists():
+        skip("no-newer-mosquitto")
+    return str(path)
 
 
 class Mosquitto:
     """`comm` is a name of its own, so that `process:` finds this one whatever else runs on the machine."""
 
-    def __init__(self, case, cert_dir, certfile="fullchain.pem", keyfile="privkey.pem", port=None, extra=""):
+    def __init__(self, case, cert_dir, version="debian", certfile="fullchain.pem", keyfile="privkey.pem", port=None, extra=""):
         self.case = case
         self.port = port or programs.free_port()
         self.plain_port = programs.free_port()
@@ -21,7 +33,7 @@ class Mosquitto:
         self.pidfile = self.folder / "mosquitto.pid"
         self.comm = f"mosq{self.port}"
         self._program_file = self.folder / self.comm
-        self._program_file.symlink_to(shutil.which("mosquitto", path=programs.environment()["PATH"]))
+        self._program_file.symlink_to(executable(version))
         self.config = self.folder / "mosquitto.conf"
         self.write_config(certfile, keyfile, extra)
         self.program = None
