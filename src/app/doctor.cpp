@@ -13,6 +13,7 @@
 #include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/broker/deployer.hpp>
+#include <acme_agent/broker/mosquitto_conf.hpp>
 #include <acme_agent/broker/probe.hpp>
 #include <acme_agent/doctor/mosquitto_advice.hpp>
 #include <acme_agent/net/http01_listener.hpp>

@@ -8,6 +8,7 @@
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/broker/deployer.hpp>
+#include <acme_agent/broker/mosquitto_conf.hpp>
 #include <acme_agent/sys/generations.hpp>
 #include <acme_agent/sys/processes.hpp>
 
@@ -432,8 +433,26 @@ class Attempt {
     return false;
   }
 
+  /// What a reload would do to the broker besides; nothing if we may not look.
+  std::optional<Error> why_not_to_tell() const {
+    for (const Process& reader : readers_) {
+      try {
+        const std::optional<MosquittoPlace> place = find_mosquitto(reader);
+        if (!place) continue;
+        const std::vector<ReloadHazard> hazards =
+            find_reload_hazards(read_mosquitto_conf(place->conf, place->root), place->root, reader);
+        if (hazards.empty()) continue;
+        return Error(Remedy::ask_operator, describe(reader) + " was not told to reload: " + hazards.front().evidence +
+                                               "; " + hazards.front().remedy);
+      } catch (const Error&) {
+      }
+    }
+    return std::nullopt;
+  }
+
   /// Tells all, also after a failure; returns the first one.
   std::optional<Error> reload() {
+    if (std::optional<Error> hazard = why_not_to_tell()) return hazard;
     Deployed deployed{target_.name, {}, target_.folder};
     for (const Identifier& identifier : target_.identifiers) deployed.domains.push_back(identifier.value);
     std::optional<Error> failure;

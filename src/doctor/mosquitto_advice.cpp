@@ -5,8 +5,8 @@
 
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
+#include <acme_agent/broker/mosquitto_conf.hpp>
 #include <acme_agent/doctor/mosquitto_advice.hpp>
-#include <acme_agent/doctor/mosquitto_conf.hpp>
 #include <acme_agent/sys/file.hpp>
 
 namespace acme_agent {
@@ -20,7 +20,7 @@ using Verdict = Finding::Verdict;
 constexpr std::size_t bundle_size = 20;  // who trusts so many authorities trusts everybody
 constexpr const char* about = "mosquitto.conf";
 
-bool is_same_folder(const fs::path& one, const fs::path& other) {
+bool is_same(const fs::path& one, const fs::path& other) {
   struct stat first {};
   struct stat second {};
   return ::stat(one.c_str(), &first) == 0 && ::stat(other.c_str(), &second) == 0 && first.st_dev == second.st_dev &&
@@ -35,6 +35,8 @@ class Examination {
   Findings all() && {
     bool any_is_ours = false;
     for (const Section& listener : conf_.listeners) {
+      for (const char* key : {"certfile", "keyfile"})
+        if (const Setting* file = listener.find(key); file != nullptr && is_mounted_alone(*file)) any_is_ours = true;
       if (!names_our_files(listener)) continue;
       any_is_ours = true;
       examine_files(listener);
@@ -44,7 +46,8 @@ class Examination {
       bad(printable(case_.conf.native()) + " has no listener that uses " + printable(case_.cert_dir.native()),
           "write 'certfile " + ours("fullchain.pem") + "' and 'keyfile " + ours("privkey.pem") + "' below a listener");
     for (const Section& bridge : conf_.bridges) examine_bridge(bridge);
-    examine_hazards();
+    for (const ReloadHazard& hazard : find_reload_hazards(conf_, case_.root, case_.broker))
+      bad(hazard.evidence, hazard.remedy);
     return std::move(findings_);
   }
 
@@ -56,22 +59,18 @@ class Examination {
     findings_.push_back({Verdict::hint, about, std::move(evidence), std::move(remedy)});
   }
 
-  static std::string said(const Setting& setting) {
-    return printable(setting.place) + " says '" + printable(setting.key + " " + setting.value) + "'";
-  }
-
   fs::path seen(const fs::path& path) const { return case_.root / path.relative_path(); }
   std::string ours(const char* file) const { return printable((case_.cert_dir / file).native()); }
 
   bool is_ours(const Setting* setting) const {
-    return setting != nullptr && (is_same_folder(seen(fs::path(setting->value).parent_path()), case_.cert_dir) ||
-                                  names_a_generation(setting));
+    return setting != nullptr &&
+           (is_same(seen(fs::path(setting->value).parent_path()), case_.cert_dir) || names_a_generation(setting));
   }
 
   /// The folder of one generation, or the link to it: what a renewal replaces.
   bool names_a_generation(const Setting* setting) const {
     const fs::path folder = fs::path(setting->value).parent_path();
-    return folder.filename().native().starts_with("..") && is_same_folder(seen(folder.parent_path()), case_.cert_dir);
+    return folder.filename().native().starts_with("..") && is_same(seen(folder.parent_path()), case_.cert_dir);
   }
 
   bool names_our_files(const Section& section) const {
@@ -90,18 +89,18 @@ class Examination {
     const std::string certificate = fs::path(certfile->value).filename();
     const std::string key = fs::path(keyfile->value).filename();
     if (certificate != "fullchain.pem" && certificate != "combined.pem")
-      bad(said(*certfile) + ", so that the broker serves no whole chain, and devices refuse it",
+      bad(certfile->text() + ", so that the broker serves no whole chain, and devices refuse it",
           "name fullchain.pem there");
     if (key != "privkey.pem" && key != "combined.pem")
-      bad(said(*keyfile) + ", which is no key", "name privkey.pem there");
+      bad(keyfile->text() + ", which is no key", "name privkey.pem there");
     for (const Setting* file : {certfile, keyfile}) {
       if (names_a_generation(file))
-        bad(said(*file) + ", which is one generation of the files: a renewal makes another one",
+        bad(file->text() + ", which is one generation of the files: a renewal makes another one",
             "name the file in the folder above it");
       examine_mounts(*file);
     }
     if (is_ours(cafile))
-      bad(said(*cafile) +
+      bad(cafile->text() +
               ": a reload does not read it again, so that the chain breaks when the authority changes its "
               "intermediate certificate" +
               (listener.value("require_certificate") == "true" ? ", and whoever that authority knows is let in" : ""),
@@ -111,19 +110,19 @@ class Examination {
   void examine_clients(const Section& listener) {
     if (const Setting* version = listener.find("tls_version"); version != nullptr && version->value == "tlsv1.3") {
       if (case_.tls12_devices)
-        bad(said(*version) + ", and the devices speak TLS 1.2 only", "write 'tls_version tlsv1.2', which allows both");
+        bad(version->text() + ", and the devices speak TLS 1.2 only", "write 'tls_version tlsv1.2', which allows both");
       else
-        hint(said(*version) + ", which most small devices do not speak",
+        hint(version->text() + ", which most small devices do not speak",
              "write 'tls_version tlsv1.2', which allows both");
     }
     const bool asks = listener.value("require_certificate") == "true";
     const Setting* cafile = listener.find("cafile");
     if (asks && cafile != nullptr && !is_ours(cafile) && is_public(*cafile))
-      bad(said(*cafile) + " with 'require_certificate true': whoever has a certificate of that authority is let in",
+      bad(cafile->text() + " with 'require_certificate true': whoever has a certificate of that authority is let in",
           "name the authority of your own devices there, and no other");
     const Setting* anonymous = conf_.find_anywhere("allow_anonymous");
     if (!asks && anonymous != nullptr && anonymous->value == "true" && conf_.find_anywhere("plugin") == nullptr)
-      hint(said(*anonymous) + ": whoever reaches " + listener.name + " may publish and read",
+      hint(anonymous->text() + ": whoever reaches " + listener.name + " may publish and read",
            "write 'allow_anonymous false' with a password_file, or 'require_certificate true' with an authority of "
            "your own");
   }
@@ -131,40 +130,30 @@ class Examination {
   void examine_bridge(const Section& bridge) {
     const Setting* certfile = bridge.find("bridge_certfile");
     if (is_ours(certfile))
-      bad(said(*certfile) + ": public authorities certify servers, not clients, and the other broker will refuse it",
+      bad(certfile->text() + ": public authorities certify servers, not clients, and the other broker will refuse it",
           "give " + bridge.name + " a certificate of its own authority, or a user name and password");
   }
 
-  /// What Mosquitto reads again at a reload, besides certificate and key.
-  void examine_hazards() {
-    for (const auto& [key, consequence] :
-         {std::pair{"password_file", "Mosquitto 2.1 ends at a reload then"},
-          std::pair{"acl_file", "Mosquitto 2.1 ends at a reload then"},
-          std::pair{"crlfile", "at a reload Mosquitto 2.0 lets revoked devices in then, and 2.1 ends"},
-          std::pair{"cafile", "Mosquitto 2.1 ends at a reload then, where there is a crlfile"}})
-      for (const Section& listener : conf_.listeners)
-        if (const Setting* setting = listener.find(key)) examine_hazard(*setting, consequence);
-  }
-
-  void examine_hazard(const Setting& setting, const char* consequence) {
-    const fs::path path = seen(setting.value);
-    std::error_code unknown;
-    if (!fs::exists(path, unknown)) {
-      if (!unknown)
-        bad(said(setting) + ", and there is no such file: " + consequence, "put it there, or remove the line");
-      return;
+  /// A mount of one of our files shows the old one for ever, as a renewal makes others.
+  bool is_mounted_alone(const Setting& file) {
+    const std::vector<std::pair<std::string, std::string>> all = mounts();
+    if (std::none_of(all.begin(), all.end(), [&](const auto& mount) { return mount.first == file.value; }))
+      return false;
+    std::error_code none;
+    for (fs::directory_iterator entry(case_.cert_dir, none), end; !none && entry != end; entry.increment(none)) {
+      for (const char* name : {"cert.pem", "fullchain.pem", "privkey.pem", "combined.pem"}) {
+        if (!is_same(entry->path() / name, seen(file.value))) continue;
+        bad(file.text() + ", which is mounted into the container as a single file: a renewal does not get there",
+            "mount the folder " + printable(case_.cert_dir.native()) + " instead");
+        return true;
+      }
     }
-    if (!case_.broker) return;
-    if (const std::optional<std::string> why = why_unreadable(*case_.broker, path, case_.root))
-      bad(said(setting) + ", and " + *why + ": " + consequence, "let the broker's user read it");
+    return false;
   }
 
-  /// A mount of a single file shows the old one for ever (rename makes another inode).
+  /// The entrypoint of IOTstack changes the owner of all that lies below /mosquitto.
   void examine_mounts(const Setting& file) {
     for (const auto& [point, options] : mounts()) {
-      if (point == file.value)
-        bad(said(file) + ", which is mounted into the container as a single file: a renewal does not get there",
-            "mount the folder " + printable(case_.cert_dir.native()) + " instead");
       const bool above = fs::path(file.value).parent_path().native().starts_with(point);
       if (above && point.starts_with("/mosquitto/") && split(options, ',').front() == "ro")
         hint(printable(point) +
@@ -222,23 +211,6 @@ Findings examine_mosquitto(const MosquittoCase& mosquitto) {
     return Examination(mosquitto).all();
   } catch (const Error& error) {
     return {{Verdict::hint, about, "it cannot be examined: " + error.message(), "run the doctor as root"}};
-  }
-}
-
-std::optional<MosquittoPlace> find_mosquitto(const Process& broker) {
-  const std::string proc = "/proc/" + std::to_string(broker.pid);
-  try {
-    const std::optional<Secret> line = read_file(proc + "/cmdline", 65536);
-    if (!line) return std::nullopt;
-    const std::vector<std::string> words = split(line->reveal(), '\0');
-    const auto option = std::find_if(words.begin(), words.end(),
-                                     [](const std::string& word) { return word == "-c" || word == "--config-file"; });
-    if (option == words.end() || option + 1 == words.end()) return std::nullopt;
-    fs::path conf = option[1];
-    if (conf.is_relative()) conf = fs::read_symlink(proc + "/cwd") / conf;
-    return MosquittoPlace{conf, broker.sees_our_paths ? fs::path("/") : fs::path(proc + "/root")};
-  } catch (const std::exception&) {  // we may not look
-    return std::nullopt;
   }
 }
 

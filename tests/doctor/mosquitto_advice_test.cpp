@@ -156,12 +156,21 @@ TEST_CASE("a bridge that shows our certificate as a client's is found") {
 
 TEST_CASE("files that a reload would trip over are found, each by its line") {
   Machine t;
-  for (const std::string key : {"password_file", "acl_file", "crlfile", "cafile"}) {
+  for (const std::string key : {"password_file", "acl_file", "crlfile"}) {
     t.write("etc/there", "");
     CHECK(t.says(key + " /etc/there\n" + sound).empty());
     CHECK(contains(t.says(key + " /etc/gone\n" + sound),
                    "bad: /etc/mosquitto/mosquitto.conf:1 says '" + key + " /etc/gone', and there is no such file: "));
   }
+}
+
+TEST_CASE("authorities of clients are read again only where there is a revocation list") {
+  Machine t;
+  t.write("etc/list", "");
+  const std::string gone = sound + "cafile /etc/gone\n";
+  CHECK(t.says(gone).empty());
+  CHECK(contains(t.says(gone + "crlfile /etc/list\n"),
+                 "bad: " + line_7 + "'cafile /etc/gone', and there is no such file"));
 }
 
 TEST_CASE("a file that the broker's user cannot read at a reload is found" * doctest::skip(::geteuid() != 0)) {

@@ -357,6 +357,47 @@ class OtherPath(ServedCase):
         self.assert_served()
 
 
+class HazardsOfAReload(ServedCase):
+    """Files that Mosquitto reads again at a reload besides: 2.1 ends where one is missing."""
+
+    def setUp(self):
+        super().setUp()
+        self.passwords = self.mqtt.folder / "passwords"
+        self.passwords.write_text("")
+        self.mqtt.write_config(extra=f"password_file {self.passwords}")
+
+    def test_E14_a_password_file_that_is_gone_keeps_the_broker_from_being_told_until_it_is_back(self):
+        first = self.serve()
+        self.passwords.unlink()
+        code, output = self.me.renew("--force")
+        self.assertEqual(code, the_agent.EXIT_NOT_SERVED, output)
+        self.assertIn("was not told to reload", output)
+        self.assertIn(f"password_file {self.passwords}', and there is no such file", output)
+        self.assertEqual(self.mqtt.served(), first)
+        self.device.ping()
+        self.passwords.write_text("")
+        code, output = self.me.once()
+        self.assertEqual(code, 0, output)
+        self.assert_served()
+
+
+class AnotherIntermediate(ServedCase):
+    def test_E10b_a_certificate_of_another_authority_is_served_with_its_whole_chain(self):
+        self.serve()
+        self.ca.stop()
+        self.ca.start()  # with a root and an intermediate certificate of their own
+        code, output = self.me.renew("--force")
+        self.assertEqual(code, 0, output)
+        self.assert_served()
+
+    def test_E17_a_mistake_in_the_broker_s_configuration_keeps_no_certificate_from_it(self):
+        self.serve()
+        self.mqtt.write_config(extra="no_such_setting 1")
+        code, output = self.me.renew("--force")
+        self.assertEqual(code, 0, output)
+        self.assert_served()
+
+
 class TimeOfStart(Case):
     """The broker may come before, with and after the agent."""
 

@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import socket
 
 from support.case import Case, ServedCase
+from support.named import Named
 
 
 class DoctorCase(ServedCase):
@@ -88,6 +90,32 @@ class MosquittoConf(DoctorCase):
         self.mqtt.start()
         self.assert_found("mosquitto.conf", "cert.pem', so that the broker serves no whole chain", "name fullchain.pem there",
                           findings=self.findings())
+
+
+    def test_a_file_that_is_mounted_alone_is_found_where_the_broker_lives(self):
+        self.me.once(probe="none", reload="none", owner="root:mosquitto")
+        certificate = self.me.cert_dir / "cert.pem"
+        self.mqtt.prefix = ["unshare", "--mount", "sh", "-c", 'touch "$0"; mount --bind "$1" "$0"; shift; exec "$@"',
+                            self.mqtt.folder / "cert.pem", certificate]
+        self.mqtt.cert_dir = self.mqtt.folder
+        shutil.copy(self.me.cert_dir / "privkey.pem", self.mqtt.folder)
+        shutil.chown(self.mqtt.folder / "privkey.pem", "mosquitto")
+        self.mqtt.write_config(certfile="cert.pem")
+        self.mqtt.start()
+        self.assert_found("mosquitto.conf", "cert.pem', which is mounted into the container as a single file", "mount the folder",
+                          findings=self.findings())
+
+
+class Names(DoctorCase):
+    def test_what_the_dns_has_against_the_names(self):
+        named = Named(self, records=['@ CAA 0 issue "other.example"'])
+        resolvers = self.folder / "resolv.conf"
+        resolvers.write_text(f"nameserver {named.secondaries[0].address}\n")
+        me = self.agent(self.pebble(version="newest", caa_identities=["ca.example"]))
+        me.prefix = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf; exec "$@"', resolvers]
+        code, output = me.run("doctor")
+        self.assertIn("hint  names: the CAA of mydyn.example allows only other.example, and not ca.example", output)
+        self.assertIn("hint  names: the A record of mydyn.example says 127.0.0.1, which only your own network can reach", output)
 
 
 class Usage(Case):

@@ -24,12 +24,4 @@ struct MosquittoCase {
 /// well. Throws nothing.
 Findings examine_mosquitto(const MosquittoCase& mosquitto);
 
-/// The configuration file and the root folder of a running Mosquitto, from its command line; nothing if it has none or
-/// we may not look.
-struct MosquittoPlace {
-  std::filesystem::path conf;
-  std::filesystem::path root;
-};
-std::optional<MosquittoPlace> find_mosquitto(const Process& broker);
-
 }  // namespace acme_agent

@@ -36,6 +36,7 @@ class Mosquitto:
         self._program_file.symlink_to(executable(version))
         self.config = self.folder / "mosquitto.conf"
         self.write_config(certfile, keyfile, extra)
+        self.prefix = []  # of its command line
         self.program = None
         self.clients = []
 
@@ -61,7 +62,7 @@ keyfile {self.cert_dir / keyfile}
         return ports
 
     def start_process(self):
-        self.program = self.case.program("mosquitto", [self._program_file, "-c", self.config])
+        self.program = self.case.program("mosquitto", [*self.prefix, self._program_file, "-c", self.config])
 
     def start(self):
         self.start_process()

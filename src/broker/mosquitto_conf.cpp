@@ -3,7 +3,7 @@
 
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
-#include <acme_agent/doctor/mosquitto_conf.hpp>
+#include <acme_agent/broker/mosquitto_conf.hpp>
 #include <acme_agent/sys/file.hpp>
 
 namespace acme_agent {
@@ -77,6 +77,10 @@ class Reading {
 
 }  // namespace
 
+std::string MosquittoConf::Setting::text() const {
+  return printable(place) + " says '" + printable(key + " " + value) + "'";
+}
+
 const MosquittoConf::Setting* MosquittoConf::Section::find(std::string_view key) const {
   const auto found =
       std::find_if(settings.rbegin(), settings.rend(), [&](const Setting& setting) { return setting.key == key; });
@@ -98,6 +102,53 @@ MosquittoConf read_mosquitto_conf(const fs::path& path, const fs::path& root) {
   Reading reading(root);
   reading.read(path);
   return std::move(reading).result();
+}
+
+std::vector<ReloadHazard> find_reload_hazards(const MosquittoConf& conf, const fs::path& root,
+                                              const std::optional<Process>& broker) {
+  constexpr const char* ends = "Mosquitto 2.1 ends at a reload then";
+  const std::pair<const char*, const char*> rules[] = {
+      {"password_file", ends},
+      {"acl_file", ends},
+      {"crlfile", "at a reload Mosquitto 2.0 lets revoked devices in then, and 2.1 ends"},
+      {"cafile", ends}};
+  std::vector<ReloadHazard> hazards;
+  for (const auto& [key, consequence] : rules) {
+    for (const MosquittoConf::Section& listener : conf.listeners) {
+      const MosquittoConf::Setting* setting = listener.find(key);
+      if (setting == nullptr || (key == std::string_view("cafile") && listener.find("crlfile") == nullptr)) continue;
+      const fs::path path = below(root, setting->value);
+      std::error_code unknown;
+      if (!fs::exists(path, unknown)) {
+        if (!unknown)
+          hazards.push_back(
+              {setting->text() + ", and there is no such file: " + consequence, "put it there, or remove the line"});
+      } else if (const auto why = broker ? why_unreadable(*broker, path, root) : std::nullopt) {
+        hazards.push_back({setting->text() + ", and " + *why + ": " + consequence, "let the broker's user read it"});
+      }
+    }
+  }
+  return hazards;
+}
+
+std::optional<MosquittoPlace> find_mosquitto(const Process& broker) {
+  const std::string proc = "/proc/" + std::to_string(broker.pid);
+  try {
+    std::error_code hidden;  // where we may not look the name must do
+    const fs::path program = fs::read_symlink(proc + "/exe", hidden);
+    if (broker.name != "mosquitto" && program.filename() != "mosquitto") return std::nullopt;
+    const std::optional<Secret> line = read_file(proc + "/cmdline", 65536);
+    if (!line) return std::nullopt;
+    const std::vector<std::string> words = split(line->reveal(), '\0');
+    const auto option = std::find_if(words.begin(), words.end(),
+                                     [](const std::string& word) { return word == "-c" || word == "--config-file"; });
+    if (option == words.end() || option + 1 == words.end()) return std::nullopt;
+    fs::path conf = option[1];
+    if (conf.is_relative()) conf = fs::read_symlink(proc + "/cwd") / conf;
+    return MosquittoPlace{conf, broker.sees_our_paths ? fs::path("/") : fs::path(proc + "/root")};
+  } catch (const std::exception&) {  // we may not look
+    return std::nullopt;
+  }
 }
 
 }  // namespace acme_agent
