@@ -7,7 +7,7 @@
 
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/broker/probe.hpp>
-#include <acme_agent/crypto/tasmota_fingerprint.hpp>
+#include <acme_agent/crypto/tasmota.hpp>
 #include <acme_agent/store/state.hpp>
 #include <acme_agent/sys/file.hpp>
 
@@ -171,14 +171,40 @@ int rekey(const CommandLine& command_line, const Environment& environment) {
   return prepare_key(name, state);
 }
 
+/// Nothing of somebody else's is replaced.
+void write_header(const std::filesystem::path& file, const std::string& text) {
+  const std::optional<Secret> lies = read_file(file);
+  if (lies && lies->reveal() == text) return;
+  if (lies) refuse(printable(file.native()) + " is there already, and it is another one: take it away first");
+  create_file(file, text, {{}, {}, 0644});
+}
+
+int headers(const CommandLine& command_line) {
+  const std::vector<std::string>& words = command_line.arguments;
+  if (words.size() < 2)
+    refuse("headers of what? write tasmota headers FILE, with the root of the broker's chain in PEM");
+  const std::filesystem::path folder = words.size() > 2 ? words[2] : ".";
+  const TasmotaHeaders headers = tasmota_headers(in_file(words[1]).certificate);
+  write_header(folder / "local_ca_data.h", headers.data);
+  write_header(folder / "local_ca_descriptor.h", headers.descriptor);
+  std::cout
+      << "local_ca_data.h and local_ca_descriptor.h are written: put them into Tasmota's folder 'include', write\n"
+      << "#define INCLUDE_LOCAL_CERT into user_config_override.h, and build with -DUSE_4K_RSA if the chain has keys "
+         "of\n"
+      << "more than 2048 bits (examples/tasmota shows both)\n";
+  return exit_ok;
+}
+
 }  // namespace
 
 int tasmota(const CommandLine& command_line, const Environment& environment) {
   const std::string& action = command_line.arguments.front();
-  if (action == "headers") refuse("'tasmota headers' is not in this version yet");
-  if (action != "fingerprint" && action != "rekey")
-    refuse("'tasmota " + printable(action, 80) + "' is not known: write tasmota fingerprint or tasmota rekey");
+  if (action != "fingerprint" && action != "rekey" && action != "headers")
+    refuse("'tasmota " + printable(action, 80) + "' is not known: write tasmota fingerprint, rekey or headers");
+  if (command_line.arguments.size() > 2 && action != "headers")
+    refuse("'" + printable(command_line.arguments[2], 80) + "' is one word too many for 'tasmota " + action + "'");
   if (command_line.switch_key && action != "rekey") refuse("--switch goes with 'tasmota rekey' only");
+  if (action == "headers") return headers(command_line);
   if (action == "rekey") return rekey(command_line, environment);
   const Configuration configuration = load_configuration(command_line, environment);
   const std::vector<Sighting> sightings = find_all(command_line, StateFolder(configuration.state_dir));

@@ -182,13 +182,14 @@ All but show want the agent stopped. Exit code 0: done, 1: not, 2: wrong usage.
 Next: acme-agent account show
 )"},
     Command{.name = "tasmota",
-            .arguments = "fingerprint|rekey [NAME|HOST:PORT|FILE]",
+            .arguments = "fingerprint|rekey|headers [NAME|HOST:PORT|FILE]",
             .fewest_arguments = 1,
-            .most_arguments = 2,
+            .most_arguments = 3,
             .everyday = false,
             .meaning = "what Tasmota devices have to know of the broker",
             .page = R"(Usage: acme-agent tasmota fingerprint [NAME|HOST:PORT|FILE] [OPTION...]
        acme-agent tasmota rekey NAME [--switch] [OPTION...]
+       acme-agent tasmota headers FILE [DIR]
 
 fingerprint prints that by which Tasmota devices know the broker without a root
 certificate, and the line that sets it: of the certificate NAME that is held
@@ -203,6 +204,9 @@ prints the same for programs.
 rekey changes the key without that: it makes the next key ready and prints the
 line that puts its fingerprint into the second slot of each device. When all of
 them have it, rekey --switch orders a certificate for that key.
+
+headers writes the two files by which firmware that you build trusts the root
+certificate in the PEM file FILE, into DIR or into this folder.
 
 Next: type the line into the console of each device; then
   acme-agent status

@@ -6,7 +6,7 @@ import signal
 
 from support import le_chains, mqtt, programs, tls_files
 from support.case import ServedCase
-from support.clients import CLIENTS, TASMOTA
+from support.clients import CLIENTS, SOURCES, TASMOTA
 from support.skips import skip
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -70,6 +70,37 @@ class Fingerprint(ClientsCase):
         self.assertEqual(code, 0, output)
         self.assert_refused(TASMOTA, "BearSSL error 1$", self.mqtt.port, told)
         self.assert_taken(TASMOTA, self.mqtt.port, self.fingerprint())
+
+
+class BuiltIn(ClientsCase):
+    agent_options = {"key_type": "rsa2048"}
+
+    def connect(self, root):
+        """As firmware that was built with the headers for this root, in a folder of their own."""
+        folder = self.folder / root.stem
+        folder.mkdir()
+        code, output = self.me.run("tasmota", "headers", root, folder)
+        self.assertEqual(code, 0, output)
+        code, output = programs.run(["cc", "-DINCLUDE_LOCAL_CERT", "-I", folder, "-o", folder / "client", SOURCES / "bearssl.c",
+                                     "-lbearssl"])
+        self.assertEqual(code, 0, output)
+        return programs.run([folder / "client", "127.0.0.1", self.mqtt.port, "mydyn.example", "built-in"])
+
+    def test_firmware_with_our_headers_trusts_that_root_and_no_other(self):
+        self.serve()
+        code, output = self.connect(self.ca.root())
+        self.assertEqual(code, 0, output)
+        other, _ = tls_files.self_signed(self.folder)
+        code, output = self.connect(other)
+        self.assertEqual((code, output.strip()), (1, "BearSSL error 62"))
+
+    def test_what_is_no_root_is_refused(self):
+        self.serve()
+        for file, text in ((self.me.cert_dir / "cert.pem", "is none of an authority"),
+                           (self.folder / "gone.pem", "there is no file")):
+            code, output = self.me.run("tasmota", "headers", file, self.folder)
+            self.assertEqual(code, 2, output)
+            self.assert_one_sentence(output, text)
 
 
 class LetsEncrypt(ClientsCase):

@@ -1,5 +1,6 @@
 // bearssl HOST PORT NAME TRUST: BearSSL set up as Tasmota's: TLS 1.2 with one cipher suite, one curve and one hash, and
-// little room. TRUST is a PEM file with the one root, or fingerprint:XX XX ... of the server's public key.
+// little room. TRUST is a PEM file with the one root, fingerprint:XX XX ... of the server's public key, or built-in for the
+// root in the headers of Tasmota's.
 #include <bearssl.h>
 #include <stdlib.h>
 
@@ -103,6 +104,16 @@ static const br_x509_pkey* key_of(const br_x509_class* const* me, unsigned* usag
 static const br_x509_class pinned_class = {
     sizeof(struct pinned), start_chain, start_certificate, take, end_certificate, end_chain, key_of};
 
+#ifdef INCLUDE_LOCAL_CERT
+#define PROGMEM
+#include "local_ca_data.h"
+static const br_x509_trust_anchor built_in =
+#include "local_ca_descriptor.h"
+    ;
+#else
+static const br_x509_trust_anchor built_in;
+#endif
+
 int main(int argc, char** argv) {
   if (argc != 5) return 2;
   static br_ssl_client_context client;
@@ -128,7 +139,7 @@ int main(int argc, char** argv) {
       pinned.expected[i] = (unsigned char)strtoul(fingerprint + 3 * i, 0, 16);
     br_ssl_engine_set_x509(&client.eng, &pinned.class);
   } else {
-    root = read_root(argv[4], &root_decoder);
+    root = strcmp(argv[4], "built-in") == 0 ? built_in : read_root(argv[4], &root_decoder);
     br_x509_minimal_init(&chain, &br_sha256_vtable, &root, 1);
     br_x509_minimal_set_hash(&chain, br_sha256_ID, &br_sha256_vtable);
     br_x509_minimal_set_rsa(&chain, br_rsa_i15_pkcs1_vrfy);

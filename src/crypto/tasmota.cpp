@@ -7,7 +7,8 @@
 #include <optional>
 #include <string_view>
 
-#include <acme_agent/crypto/tasmota_fingerprint.hpp>
+#include <acme_agent/base/text.hpp>
+#include <acme_agent/crypto/tasmota.hpp>
 
 #include "openssl.hpp"
 
@@ -48,6 +49,21 @@ std::string in_hexadecimal(std::string_view octets) {
   return text;
 }
 
+std::string array(std::string_view name, std::string_view octets) {
+  constexpr std::size_t in_a_line = 12;
+  std::string text = "static const unsigned char PROGMEM " + std::string(name) + "[] = {";
+  for (std::size_t i = 0; i < octets.size(); ++i) {
+    text += i == 0 ? "" : ",";
+    text += (i % in_a_line == 0 ? "\n\t0x" : " 0x") + in_hexadecimal(octets.substr(i, 1));
+  }
+  return text + "\n};\n\n";
+}
+
+/// A pointer and its size, as BearSSL's structures have them.
+std::string reference(const std::string& name) {
+  return "(unsigned char *)" + name + ", sizeof " + name;
+}
+
 std::string fingerprint_of(const EVP_PKEY* key, std::optional<KeyType> type) {
   std::string text;
   if (key != nullptr && EVP_PKEY_is_a(key, "RSA") == 1) {
@@ -75,6 +91,34 @@ std::string tasmota_fingerprint(const Certificate& certificate) {
 
 std::string tasmota_fingerprint(const PrivateKey& key) {
   return fingerprint_of(key.handle(), key.type());
+}
+
+TasmotaHeaders tasmota_headers(const Certificate& root) {
+  if (X509_check_ca(root.handle()) == 0)
+    throw Error(Remedy::ask_operator, "the certificate of " + printable(root.subject()) +
+                                          " is none of an authority: give the root that the broker's chain ends at");
+  const unsigned char* name = nullptr;
+  std::size_t size = 0;
+  require(X509_NAME_get0_der(X509_get_subject_name(root.handle()), &name, &size) == 1, "to read a name");
+  const EVP_PKEY* key = X509_get0_pubkey(root.handle());
+  TasmotaHeaders headers;
+  headers.data = array("TA0_DN", {reinterpret_cast<const char*>(name), size});
+  std::string kind;
+  if (key != nullptr && EVP_PKEY_is_a(key, "RSA") == 1 && EVP_PKEY_get_bits(key) <= 4096) {
+    headers.data +=
+        array("TA0_RSA_N", number(key, OSSL_PKEY_PARAM_RSA_N)) + array("TA0_RSA_E", number(key, OSSL_PKEY_PARAM_RSA_E));
+    kind =
+        "BR_KEYTYPE_RSA,\n\t\t\t{ .rsa = {\n\t\t\t\t" + reference("TA0_RSA_N") + ",\n\t\t\t\t" + reference("TA0_RSA_E");
+  } else if (key != nullptr && root.key_type() == KeyType::ec256) {
+    headers.data += array("TA0_EC_Q", point(key));
+    kind = "BR_KEYTYPE_EC,\n\t\t\t{ .ec = {\n\t\t\t\tBR_EC_secp256r1,\n\t\t\t\t" + reference("TA0_EC_Q");
+  } else {
+    throw Error(Remedy::ask_operator, "the key of " + printable(root.subject()) +
+                                          " is neither RSA of at most 4096 bits nor P-256, and Tasmota knows no other");
+  }
+  headers.descriptor = "\t{\n\t\t{ " + reference("TA0_DN") + " },\n\t\tBR_X509_TA_CA,\n\t\t{\n\t\t\t" + kind +
+                       ",\n\t\t\t} }\n\t\t}\n\t}\n";
+  return headers;
 }
 
 }  // namespace acme_agent

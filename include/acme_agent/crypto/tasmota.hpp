@@ -12,4 +12,15 @@ namespace acme_agent {
 std::string tasmota_fingerprint(const Certificate& certificate);
 std::string tasmota_fingerprint(const PrivateKey& key);
 
+/// What firmware that is built with INCLUDE_LOCAL_CERT includes, so that it trusts one more root: as BearSSL's own
+/// `brssl ta` would write it.
+struct TasmotaHeaders {
+  std::string data;        ///< local_ca_data.h
+  std::string descriptor;  ///< local_ca_descriptor.h
+};
+
+/// Throws Error (ask_operator) for a certificate that is no authority's, or of a key that is neither RSA of at most 4096
+/// bits nor P-256.
+TasmotaHeaders tasmota_headers(const Certificate& root);
+
 }  // namespace acme_agent

@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <acme_agent/base/error.hpp>
-#include <acme_agent/crypto/tasmota_fingerprint.hpp>
+#include <acme_agent/crypto/tasmota.hpp>
 
 #include "support/test_ca.hpp"
 
@@ -56,4 +56,25 @@ TEST_CASE("an RSA key has the fingerprint that Tasmota computes") {
 
 TEST_CASE("a P-256 key has the fingerprint that Tasmota computes") {
   CHECK(fingerprint_of(with_p256) == "B9 47 19 E2 3C 26 6A 4B 3E 7C 93 2E 08 B6 C3 85 59 F3 1D 7A");
+}
+
+TEST_CASE("the headers for firmware name each part of a root once, by its kind of key") {
+  const TasmotaHeaders rsa = tasmota_headers(test::TestCa(KeyType::rsa2048).root());
+  for (const char* name : {"TA0_DN[]", "TA0_RSA_N[]", "TA0_RSA_E[]"}) CHECK(rsa.data.find(name) != std::string::npos);
+  CHECK(rsa.data.find("TA0_RSA_E[] = {\n\t0x01, 0x00, 0x01\n};") != std::string::npos);
+  CHECK(rsa.descriptor.find("BR_KEYTYPE_RSA") != std::string::npos);
+  const TasmotaHeaders ec = tasmota_headers(test::TestCa(KeyType::ec256).root());
+  CHECK(ec.data.find("TA0_EC_Q[] = {\n\t0x04, ") != std::string::npos);
+  CHECK(ec.data.find("RSA") == std::string::npos);
+  CHECK(ec.descriptor.find("BR_KEYTYPE_EC") != std::string::npos);
+}
+
+TEST_CASE("headers are made of roots alone, of a kind of key that Tasmota knows") {
+  const PrivateKey key = PrivateKey::generate(KeyType::ec256);
+  const CertificateChain chain = test::TestCa().issue(key, {{Identifier::Type::dns, "a.example"}},
+                                                      {TimePoint(), TimePoint() + std::chrono::hours(1)});
+  CHECK_THROWS_WITH_AS(
+      tasmota_headers(chain.leaf()),
+      "the certificate of a.example is none of an authority: give the root that the broker's chain ends at", Error);
+  CHECK_THROWS_AS(tasmota_headers(test::TestCa(KeyType::ec384).root()), Error);
 }
