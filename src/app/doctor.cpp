@@ -254,6 +254,11 @@ class Visit {
   /// Whether the port can be had, and whether a visit by the public name comes back to it.
   void look_at_port() {
     if (!proves_by("http-01") || settings_.webroot) return;
+    const std::string holder = describe_port_holder(settings_.http_listen.port);
+    if (holder.starts_with("systemd (pid 1)") || holder.starts_with("acme-agent (")) {
+      good("port", settings_.http_listen.text() + " is held by " + holder + " for the agent");
+      return;
+    }
     Log silent(LogLevel::error, LogFormat::text, clock_);
     Http01Listener listener(settings_.http_listen, describe_port_holder, silent);
     const auto answer = listener.publish("acme-agent-doctor", "acme-agent-doctor");
