@@ -5,8 +5,12 @@ test. No row may end with handshakes failing, and the agent itself may not make 
 """
 
 import http.server
+import concurrent.futures
+import contextlib
 import os
+import resource
 import shutil
+import time
 import signal
 import threading
 
@@ -50,6 +54,39 @@ class Renewal(ServedCase):
                 self.mqtt.reload()
                 self.assertEqual(self.mqtt.served(), self.me.leaf())
         self.assertLess(watch.longest_failure, RELOAD_SECONDS)
+        self.assert_served()
+
+
+class Crowd(ServedCase):
+    """A plant full of devices: all stay connected, and others come, while the broker is told again and again."""
+
+    agent_options = {"key_type": "ec256"}
+    devices = 1000
+    reloads = 20
+
+    def setUp(self):
+        super().setUp()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, self.devices + 1000), hard))  # for the broker, too
+
+    def test_none_of_a_thousand_is_dropped_and_none_that_comes_is_refused_during_twenty_reloads(self):
+        self.serve()
+        with concurrent.futures.ThreadPoolExecutor(20) as pool:
+            crowd = list(pool.map(lambda number: self.mqtt.hold_session(f"device-{number}"), range(self.devices)))
+        with contextlib.ExitStack() as stack:
+            watches = [stack.enter_context(tls.HandshakeWatch(self.mqtt.port)) for _ in range(3)]
+            begun = time.monotonic()
+            for _ in range(self.reloads):
+                code, output = self.me.renew("--force", reuse_key="no")
+                self.assertEqual(code, 0, output)
+            seconds = time.monotonic() - begun
+        handshakes = sum(watch.handshakes for watch in watches)
+        self.assertEqual([watch.failures for watch in watches], [0, 0, 0])
+        self.assertGreater(len(set().union(*(watch.leaves for watch in watches))), self.reloads)
+        for device in crowd:
+            device.ping()
+        self.figures.append(f"{self.devices} devices stayed connected over {self.reloads} reloads, and {handshakes} handshakes "
+                            f"beside them, {handshakes / seconds:.0f} a second, none of which failed")
         self.assert_served()
 
 

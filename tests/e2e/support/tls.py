@@ -70,6 +70,7 @@ class HandshakeWatch:
         self._failing_since = None
         self.longest_failure = 0.0
         self.handshakes = 0
+        self.failures = 0
         self.leaves = []  # in the order of their first appearance
         self._thread = threading.Thread(target=self._watch)
 
@@ -92,6 +93,7 @@ class HandshakeWatch:
                 if leaf not in self.leaves:
                     self.leaves.append(leaf)
             except OSError:
+                self.failures += 1
                 self._failing_since = self._failing_since or began
                 self.longest_failure = max(self.longest_failure, time.monotonic() - self._failing_since)
             time.sleep(0.005)
