@@ -10,6 +10,7 @@ import contextlib
 import os
 import resource
 import shutil
+import signal
 import time
 import signal
 import threading
@@ -17,6 +18,7 @@ import threading
 from support import agent as the_agent
 from support import tls, tls_files
 from support.case import Case, ServedCase
+from support.device_ca import DeviceCa
 
 # A reload swaps certificate and key within one call; handshakes that are under way in it may be refused. The rest is the
 # slowness of a machine that runs other tests beside this one.
@@ -416,6 +418,129 @@ class HazardsOfAReload(ServedCase):
         code, output = self.me.once()
         self.assertEqual(code, 0, output)
         self.assert_served()
+
+
+class RevocationList(ServedCase):
+    """A listener with require_certificate and crlfile is built anew at each reload; 2.1 ends where that fails."""
+
+    def setUp(self):
+        super().setUp()
+        self.devices = DeviceCa(self.folder)
+        self.good, self.stolen = self.devices.issue("good"), self.devices.issue("stolen")
+        self.mqtt.write_config(extra=f"require_certificate true\ncafile {self.devices.certificate}\n"
+                                     f"crlfile {self.devices.revocation_list}")
+
+    def serve(self):
+        self.assertEqual(self.me.once(probe="none", reload="none", owner="root:mosquitto")[0], 0)
+        self.mqtt.start()
+        code, output = self.me.once()
+        self.assertEqual(code, 0, output)
+        self.device = self.mqtt.hold_session("good", certificate=self.good)
+        return self.me.leaf()
+
+    def test_E11_a_renewal_is_served_and_a_device_that_was_revoked_is_refused_from_then_on(self):
+        self.serve()
+        self.mqtt.hold_session("stolen", certificate=self.stolen).ping()
+        self.devices.revoke(self.stolen[0])
+        code, output = self.me.renew("--force", reuse_key="no")
+        self.assertEqual(code, 0, output)
+        self.assert_served()
+        self.device.ping()
+        with self.assertRaises(OSError):
+            self.mqtt.hold_session("stolen", certificate=self.stolen)
+        self.mqtt.hold_session("good again", certificate=self.good).ping()
+
+    def test_E11e_a_list_that_is_gone_keeps_the_broker_from_being_told_and_from_letting_anybody_in(self):
+        first = self.serve()
+        self.devices.revoke(self.stolen[0])
+        self.mqtt.reload()
+        aside = self.devices.revocation_list.rename(self.folder / "aside.crl")
+        code, output = self.me.renew("--force")
+        self.assertEqual(code, the_agent.EXIT_NOT_SERVED, output)
+        self.assertIn("devices.crl', and there is no such file", output)
+        self.assertEqual(self.mqtt.served(), first)
+        with self.assertRaises(OSError):
+            self.mqtt.hold_session("stolen", certificate=self.stolen)
+        aside.rename(self.devices.revocation_list)
+        code, output = self.me.once()
+        self.assertEqual(code, 0, output)
+        self.assert_served()
+
+    def test_E26_a_torn_pair_that_ends_the_newest_broker_is_told_and_mended_for_its_next_start(self):
+        self.serve()
+        _, key = tls_files.self_signed(self.folder)
+        replace(self.me.cert_dir / "privkey.pem", key.read_text())
+        if self.broker_version != "newest":
+            self.mqtt.reload()
+        else:
+            self.mqtt.program.send(signal.SIGHUP)
+            self.eventually(lambda: not self.mqtt.program.running, 5, "the end of the broker")
+            code, output = self.me.once()
+            self.assertEqual(code, the_agent.EXIT_NOT_SERVED, output)
+            self.assertIn("nobody answers", output)
+            self.mqtt.start()
+        code, output = self.me.once()
+        self.assertEqual(code, 0, output)
+        self.assertEqual(self.mqtt.served(), self.me.held_leaf())
+
+
+    def test_E27_a_list_past_its_end_keeps_every_device_out_and_no_certificate(self):
+        self.serve()
+        self.devices.sign_list(seconds=1)
+        time.sleep(1.5)
+        code, output = self.me.renew("--force")
+        self.assertEqual(code, 0, output)
+        self.assertEqual(self.mqtt.served(), self.me.held_leaf())
+        with self.assertRaises(OSError):
+            self.mqtt.hold_session("late", certificate=self.good)
+        self.devices.sign_list()
+        self.mqtt.reload()
+        self.mqtt.hold_session("late", certificate=self.good).ping()
+
+    def test_E28_another_kind_of_key_is_said_to_need_a_restart_here_too(self):
+        self.me.options["key_type"] = "rsa2048"
+        first = self.serve()
+        code, output = self.me.once(key_type="ec256")
+        self.assertEqual(code, the_agent.EXIT_NOT_SERVED, output)
+        self.assertIn("restart", output)
+        self.assertEqual(self.mqtt.served(), first)
+        self.device.ping()
+
+
+class GuidesLayout(ServedCase):
+    """E10: certfile cert.pem and cafile chain.pem, which no reload reads again."""
+
+    broker_options = {"certfile": "cert.pem"}
+
+    def test_E10_a_chain_that_a_reload_breaks_is_told_with_the_cure_and_handshakes_go_on(self):
+        self.mqtt.write_config(certfile="cert.pem", extra=f"cafile {self.me.cert_dir}/chain.pem")
+        self.assertEqual(self.me.once(probe="none", reload="none", owner="root:mosquitto")[0], 0)
+        self.mqtt.start()
+        self.assertEqual(self.me.once()[0], 0)
+        self.ca.stop()
+        self.ca.start()  # with another intermediate certificate
+        with tls.HandshakeWatch(self.mqtt.port) as watch:
+            code, output = self.me.renew("--force")
+        self.assertEqual(code, the_agent.EXIT_NOT_SERVED, output)
+        self.assertIn("the leaf without its chain: the broker's certfile must be fullchain.pem", output)
+        self.assertEqual(watch.failures, 0)
+        self.mqtt.write_config()
+        self.mqtt.restart()
+        self.assertEqual(self.me.once()[0], 0)
+        tls.verify(self.mqtt.port, self.ca.root())
+
+
+class ExpiredAtTheStart(ServedCase):
+    ca_options = {"version": "newest", "lifetime": 3}
+
+    def test_E18_a_certificate_that_ended_while_nobody_looked_is_replaced_by_the_next_run(self):
+        self.me.once(probe="none", reload="none", owner="root:mosquitto")
+        time.sleep(3.5)
+        self.mqtt.start()  # serves it all the same
+        ended = self.mqtt.served()
+        code, output = self.me.once()
+        self.assertNotEqual(self.me.leaf(), ended, output)
+        self.assertEqual(self.mqtt.served(), self.me.leaf())
 
 
 class AnotherIntermediate(ServedCase):

@@ -90,9 +90,9 @@ keyfile {self.cert_dir / keyfile}
         client.ping()
         client.close()
 
-    def hold_session(self, name="device"):
+    def hold_session(self, name="device", certificate=None):
         """A device that stays connected over TLS; closed with the test."""
-        client = mqtt.Client(self.port, name)
+        client = mqtt.Client(self.port, name, certificate=certificate)
         self.clients.append(client)
         self.case.addCleanup(client.close)
         return client
