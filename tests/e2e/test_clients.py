@@ -127,6 +127,22 @@ class LetsEncrypt(ClientsCase):
             self.assertEqual(verdicts, {"bad" if tasmota else "good"}, f"{row}: {output}")
 
 
+class CommandLine(ServedCase):
+    def test_the_lines_of_the_example_run_as_they_stand(self):
+        """But for the port, and the folder of roots, which has the one of the test's authority."""
+        self.serve()
+        roots, hosts = self.folder / "roots", self.folder / "hosts"
+        roots.mkdir()
+        (roots / "root.pem").write_text(self.ca.root().read_text())
+        tls_files.openssl("rehash", roots)
+        hosts.write_text("127.0.0.1 mydyn.example\n")
+        lines = (ROOT / "examples/clients/README.md").read_text().split("```sh\n")[1].split("```")[0]
+        lines = lines.replace("8883", str(self.mqtt.port)).replace("/etc/ssl/certs", str(roots))
+        code, output = programs.run(["sh", "-ec", lines], env=programs.environment(
+            LD_PRELOAD="libnss_wrapper.so", NSS_WRAPPER_HOSTS=hosts))
+        self.assertEqual((code, output), (0, "hello\n"))
+
+
 class NodeRed(ServedCase):
     """The flow of examples/node-red in the real one."""
 
