@@ -32,6 +32,12 @@ std::string written(const ReloadRule& rule) {
       return "process:" + rule.argument;
     case ReloadRule::Kind::pidfile:
       return "pidfile:" + rule.argument + "/";
+    case ReloadRule::Kind::systemd:
+      return "systemd:" + rule.argument;
+    case ReloadRule::Kind::container:
+      return "container:" + rule.argument + (rule.socket.empty() ? "" : "@" + rule.socket);
+    case ReloadRule::Kind::url:
+      return "url:" + rule.argument;
     case ReloadRule::Kind::command:
       return "command:" + in_quotes(rule.argv);
   }
@@ -41,6 +47,13 @@ std::string written(const ReloadRule& rule) {
 std::string octal(unsigned mode) {
   return {'0', static_cast<char>('0' + (mode >> 6 & 7)), static_cast<char>('0' + (mode >> 3 & 7)),
           static_cast<char>('0' + (mode & 7))};
+}
+
+std::string written(const DeployRule& rule) {
+  std::string text = rule.folder.string() + "/,format=" + rule.format + ",mode=" + octal(rule.mode);
+  if (!rule.owner.empty()) text += ",owner=" + rule.owner;
+  if (!rule.password_file.empty()) text += ",password-file=" + rule.password_file.string() + "/";
+  return text;
 }
 
 /// A section that says everything. A path ends with a slash, as white space at the end of a line does not count.
@@ -63,12 +76,20 @@ std::string written(const CertificateSettings& certificate) {
   if (certificate.cert_dir) line("cert-dir", certificate.cert_dir->string() + "/");
   if (!certificate.owner.empty()) line("owner", certificate.owner);
   line("mode", octal(certificate.mode));
+  for (const DeployRule& rule : certificate.deploy) {
+    // The folder of a broker's own keystore may have a comma, that of --deploy cannot.
+    if (rule.folder.string().find(',') == std::string::npos) line("deploy", written(rule));
+  }
   if (certificate.reload.empty()) line("reload", "none");
   for (const ReloadRule& rule : certificate.reload) line("reload", written(rule));
   if (certificate.probes.empty()) line("probe", "none");
   for (const Endpoint& probe : certificate.probes) line("probe", probe.text());
   line("probe-timeout", std::to_string(certificate.probe_timeout.count()) + "ms");
   line("placeholder", certificate.placeholder ? "yes" : "no");
+  for (const DeviceKind* device : certificate.devices) line("for", device->name);
+  if (certificate.device_trust)
+    line("device-trust", certificate.device_trust->empty() ? "none" : certificate.device_trust->string() + "/");
+  if (certificate.max_chain_bytes != 0) line("max-chain-bytes", std::to_string(certificate.max_chain_bytes));
   return text;
 }
 
