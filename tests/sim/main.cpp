@@ -2,11 +2,14 @@
 // Plays that many runs from that seed on, each of so many years (a decade); a run that goes wrong names its seed, and
 // is the last one with --first.
 
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,11 +58,18 @@ Options read(int argc, char** argv) {
   return options;
 }
 
-/// Each `jobs`-th run from `first` on; false if one went wrong.
-bool play(const Options& options, int first) {
+/// How many runs somebody has begun, counted by all processes together.
+std::atomic<int>& runs_begun() {
+  void* shared = ::mmap(nullptr, sizeof(std::atomic<int>), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) throw std::bad_alloc();
+  return *new (shared) std::atomic<int>(0);
+}
+
+/// One run after the other, as long as there are any; false if one went wrong.
+bool play(const Options& options, std::atomic<int>& begun) {
   acme_agent::sim::Result sum;
   bool good = true;
-  for (int run = first; run < options.runs; run += options.jobs) {
+  for (int run = begun++; run < options.runs; run = begun++) {
     const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(run);
     const acme_agent::sim::Result result = acme_agent::sim::simulate(seed, std::chrono::hours(8766) * options.years,
                                                                      options.trouble / 100.0, options.verbose);
@@ -86,13 +96,14 @@ bool play(const Options& options, int first) {
 
 int main(int argc, char** argv) {
   const Options options = read(argc, argv);
+  std::atomic<int>& begun = runs_begun();
   std::vector<pid_t> children;
   for (int job = 1; job < options.jobs; ++job) {
     const pid_t child = ::fork();
-    if (child == 0) std::exit(play(options, job) ? 0 : 1);
+    if (child == 0) std::exit(play(options, begun) ? 0 : 1);
     children.push_back(child);
   }
-  bool good = play(options, 0);
+  bool good = play(options, begun);
   for (const pid_t child : children) {
     int status = 0;
     ::waitpid(child, &status, 0);
