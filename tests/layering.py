@@ -25,6 +25,7 @@ ROOMS = {
     "broker": (("base", "crypto", "net", "sys"), ()),
     "devices": (("base", "crypto"), ()),
     "doctor": (("base", "crypto", "net", "sys", "dns", "broker", "devices"), ()),
+    "setup": (("base", "sys", "broker"), ()),
     "agent": (("base", "crypto", "net", "sys", "acme", "challenge", "store", "broker", "devices"), ()),
     "control": (("base", "sys"), ("nlohmann",)),
 }

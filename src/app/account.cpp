@@ -17,6 +17,7 @@
 #include <acme_agent/store/state.hpp>
 
 #include "commands.hpp"
+#include "terminal.hpp"
 #include "wiring.hpp"
 
 namespace acme_agent {
@@ -198,13 +199,6 @@ std::string roll_over(Conversation& talk) {
     }
     throw Error(Remedy::retry, "the account keeps its key: " + error.message());
   }
-}
-
-bool agreed(const std::string& question) {
-  std::cout << question << " [y/N] " << std::flush;
-  std::string answer;
-  std::getline(std::cin, answer);
-  return trim(answer) == "y" || trim(answer) == "yes";
 }
 
 std::string deactivate(Conversation& talk, bool force) {

@@ -167,12 +167,19 @@ int run_for_now(Wiring& wiring, const Configuration& configuration, const Wish& 
   return outcomes.size() < all ? exit_failed : exit_code_of(outcomes);
 }
 
-void refuse_empty(const Configuration& configuration) {
-  if (configuration.certificates.empty())
-    throw Error(Remedy::ask_operator,
-                "no certificate to look after: give --domain NAME, or write a section [NAME] into "
-                "/etc/acme-agent/acme-agent.conf; 'acme-agent help' shows how");
-}
+constexpr const char* first_contact =
+    R"(There is nothing to look after yet. Type, with the name by which devices reach
+the broker in the place of mydyn.example:
+
+  sudo acme-agent init --domain mydyn.example
+      Mosquitto on this machine: shows what it would write, and asks
+  cd ~/IOTstack && sudo acme-agent init --domain mydyn.example
+      Mosquitto in a container: the same, with acme-agent beside it
+  sudo acme-agent --once --domain mydyn.example
+      the work alone, once; without --once it stays and renews
+
+More: acme-agent help
+)";
 
 /// Of what is needed for the next renewal only, so that an agent starts without it.
 void check_webroots(const Configuration& configuration) {
@@ -190,8 +197,14 @@ void check_webroots(const Configuration& configuration) {
 }  // namespace
 
 int run(const CommandLine& command_line, const Environment& environment) {
-  Configuration configuration = load_apart(command_line, environment);
-  refuse_empty(configuration);
+  Configuration configuration;
+  try {
+    configuration = load_apart(command_line, environment);
+  } catch (const NoCertificate&) {
+    if (::isatty(STDERR_FILENO) == 0) throw;
+    std::cerr << first_contact;
+    return exit_usage;
+  }
   if (command_line.dry_run) return dry_run(configuration);
   check_machine(configuration);
   block_signals();
@@ -236,7 +249,6 @@ int renew(const CommandLine& command_line, const Environment& environment) {
 
 int check(const CommandLine& command_line, const Environment& environment) {
   const Configuration configuration = load_configuration(command_line, environment);
-  refuse_empty(configuration);
   check_machine(configuration);
   check_webroots(configuration);
   std::cout << "the configuration is good: " << configuration.certificates.size() << " certificate"

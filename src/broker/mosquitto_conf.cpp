@@ -61,6 +61,7 @@ class Reading {
   }
 
   void include(const fs::path& folder) {
+    conf_.include_dirs.push_back(folder.string());
     std::vector<fs::path> files;
     std::error_code ignored;
     for (const fs::directory_entry& entry : fs::directory_iterator(below(root_, folder), ignored))

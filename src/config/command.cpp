@@ -260,6 +260,23 @@ itself. So start this first, and the broker right after it:
 
 Next: acme-agent watch /certs -- kill -HUP 1
 )"},
+    Command{.name = "init",
+            .arguments = "",
+            .everyday = false,
+            .meaning = "a first configuration from what is found here",
+            .page = R"(Usage: acme-agent init --domain NAME [--email ADDRESS] [--force] [OPTION...]
+
+Looks for Mosquitto, its configuration and port 80, shows the files that it
+would write (a section for the agent, a listener for Mosquitto) and what is
+left to do by hand, and asks. No file that is there is ever changed, and
+nothing is started. --force writes without asking; without a terminal, and
+without --force, it only shows.
+
+NAME is the name by which devices reach the broker.
+Exit code: 0 done, or nothing to do, 1 could not write, 2 wrong usage.
+
+Next: what it prints under 'Then'
+)"},
     Command{.name = "help",
             .arguments = "COMMAND",
             .most_arguments = 1,
@@ -269,7 +286,7 @@ Next: acme-agent watch /certs -- kill -HUP 1
         .name = "version", .arguments = "", .everyday = false, .meaning = "the version of this program", .page = ""},
 };
 
-constexpr std::string_view later[] = {"ca", "init"};
+constexpr std::string_view later[] = {"ca"};
 
 }  // namespace
 

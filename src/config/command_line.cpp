@@ -150,7 +150,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   } else {
     refuse_elsewhere(line.once, "once", {"run"}, line);
     refuse_elsewhere(line.dry_run, "dry-run", {"run", "renew"}, line);
-    refuse_elsewhere(line.force, "force", {"renew", "account"}, line);
+    refuse_elsewhere(line.force, "force", {"renew", "account", "init"}, line);
     refuse_elsewhere(line.files, "files", {"remove"}, line);
     refuse_elsewhere(line.switch_key, "switch", {"tasmota"}, line);
     refuse_elsewhere(!line.reason.empty(), "reason", {"revoke"}, line);

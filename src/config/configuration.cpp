@@ -334,8 +334,9 @@ Configuration load_configuration(const CommandLine& command_line, const Environm
     if (!certificate.identifiers.empty()) {
       certificates.add(std::move(certificate), "--domain");
     } else if (complaints.none() && needs_certificate(command_line)) {
-      complaints.add("no certificate to look after: give --domain NAME, or write a section [NAME] into " +
-                     printable(file.string()));
+      throw NoCertificate(Remedy::ask_operator,
+                          "no certificate to look after: give --domain NAME, or write a section [NAME] into " +
+                              printable(file.string()));
     }
   } else {
     configuration.defaults = defaults;

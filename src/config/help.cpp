@@ -43,8 +43,7 @@ std::string head_of(const Option& option) {
 
 std::string overview() {
   std::string page =
-      "Obtains the TLS certificate of an MQTT broker, puts it in place, makes the\n"
-      "broker reload it, and keeps it renewed.\n\n"
+      "Keeps the TLS certificate of an MQTT broker renewed, in place, and served.\n\n"
       "Usage: acme-agent [COMMAND] [OPTION...]\n";
   std::string others;
   for (const Command& command : commands()) {

@@ -281,7 +281,8 @@ constexpr std::array table = {
         .group = command_line, .name = "once", .overview = true, .meaning = "do what is due now and end, for a timer"},
     Option{.group = command_line,
            .name = "force",
-           .meaning = "with renew: even if a renewal was made just now; with account deactivate: without a question"},
+           .meaning =
+               "with renew: even if a renewal was made just now; with account deactivate and init: without a question"},
     Option{.group = command_line,
            .name = "dry-run",
            .meaning = "a trial: the whole way at the staging server, with nothing kept and nothing deployed"},

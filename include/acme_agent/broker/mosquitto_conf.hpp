@@ -36,6 +36,7 @@ struct MosquittoConf {
   /// The first one is the default listener, with all that stands above any other: much of that is for the whole broker.
   std::vector<Section> listeners;
   std::vector<Section> bridges;
+  std::vector<std::string> include_dirs;  ///< As Mosquitto sees them.
 
   /// The last one of that key in any listener: what is for the whole broker may stand below any of them.
   const Setting* find_anywhere(std::string_view key) const;

@@ -9,6 +9,7 @@
 #include <acme_agent/base/clock.hpp>
 #include <acme_agent/base/device_kind.hpp>
 #include <acme_agent/base/endpoint.hpp>
+#include <acme_agent/base/error.hpp>
 #include <acme_agent/base/identifier.hpp>
 #include <acme_agent/base/key_type.hpp>
 #include <acme_agent/base/log.hpp>
@@ -100,7 +101,7 @@ struct Configuration {
 /// The command line, taken apart.
 struct CommandLine {
   std::string command = "run";         ///< "run", "status", "renew", "check", "revoke", "remove", "account", "tasmota",
-                                       ///< "import", "watch", "help", "version".
+                                       ///< "import", "watch", "init", "help", "version".
   std::vector<std::string> arguments;  ///< NAME... of status and renew, COMMAND of help, and so on.
   std::optional<std::filesystem::path> config;
   bool once = false;
@@ -121,6 +122,12 @@ struct Environment {
   std::filesystem::path default_config = "/etc/acme-agent/acme-agent.conf";  ///< With conf.d/*.conf beside it.
 };
 Environment environment_of_process(char** envp);
+
+/// Thrown by load_configuration(): there is neither a domain nor a section.
+class NoCertificate : public Error {
+ public:
+  using Error::Error;
+};
 
 /// Throws Error (ask_operator): unknown option or command with the nearest known one, a missing or surplus value.
 /// Options are never guessed from a prefix.

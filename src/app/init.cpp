@@ -1,0 +1,102 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+#include <sstream>
+
+#include <acme_agent/base/text.hpp>
+#include <acme_agent/setup/proposal.hpp>
+#include <acme_agent/sys/file.hpp>
+
+#include "commands.hpp"
+#include "terminal.hpp"
+#include "wiring.hpp"
+
+namespace acme_agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr mode_t for_all_to_read = 0644;
+constexpr mode_t for_all_to_enter = 0755;
+
+/// What the configuration has already, if there is one.
+std::vector<std::string> names_configured(const CommandLine& command_line, const Environment& environment) {
+  CommandLine alone;
+  alone.command = "init";
+  alone.config = command_line.config;
+  std::vector<std::string> names;
+  for (const CertificateSettings& one : load_configuration(alone, environment).certificates) names.push_back(one.name);
+  return names;
+}
+
+FirstCertificate first_certificate(const CommandLine& command_line, const Environment& environment) {
+  const Configuration configuration = load_configuration(command_line, environment);
+  const bool named = std::any_of(command_line.options.begin(), command_line.options.end(),
+                                 [](const auto& option) { return option.first == "domain"; });
+  if (!named || configuration.certificates.size() != 1)
+    throw Error(Remedy::ask_operator,
+                "say by which name devices reach the broker: acme-agent init --domain mydyn.example");
+  const CertificateSettings& settings = configuration.certificates.front();
+  FirstCertificate wanted;
+  wanted.name = settings.name;
+  for (const Identifier& domain : settings.identifiers) wanted.domains.push_back(domain.value);
+  wanted.email = settings.email;
+  wanted.live = cert_dir_of(settings, StateFolder(configuration.state_dir));
+  const fs::path conf = command_line.config.value_or(environment.default_config);
+  wanted.conf = fs::exists(conf) ? conf.parent_path() / "conf.d" / (settings.name + ".conf") : conf;
+  const std::vector<std::string> names = names_configured(command_line, environment);
+  wanted.configured = std::find(names.begin(), names.end(), settings.name) != names.end();
+  return wanted;
+}
+
+void print(const std::string& text) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) std::cout << (line.empty() ? "" : "  ") << line << "\n";
+}
+
+void show(const Proposal& proposal) {
+  std::cout << "Found\n";
+  for (const std::string& sentence : proposal.found) print(sentence);
+  for (const Proposal::File& file : proposal.files) {
+    std::cout << "\nTo write: " << file.path.string() << "\n";
+    print(file.content);
+  }
+  if (!proposal.by_hand.empty()) std::cout << "\nBy hand\n";
+  for (const std::string& paragraph : proposal.by_hand) print(paragraph);
+  std::cout << "\nThen\n";
+  for (const std::string& command : proposal.next) print(command);
+}
+
+void write(const Proposal& proposal) {
+  for (const Proposal::File& file : proposal.files) {
+    make_folder(file.path.parent_path(), for_all_to_enter);
+    create_file(file.path, file.content, Ownership{.uid = {}, .gid = {}, .mode = for_all_to_read});
+    std::cout << "written: " << file.path.string() << "\n";
+  }
+}
+
+}  // namespace
+
+int init(const CommandLine& command_line, const Environment& environment) {
+  Environment as_root = environment;  // who is not may still look at what would be written
+  as_root.root = true;
+  Proposal proposal = propose(look_around(SystemProcesses(), "/"), first_certificate(command_line, as_root));
+  std::erase_if(proposal.files, [&](const Proposal::File& file) {
+    const bool there = fs::exists(fs::symlink_status(file.path));
+    if (there) proposal.found.push_back(file.path.string() + " is there already; it stays as it is.");
+    return there;
+  });
+  show(proposal);
+  if (proposal.files.empty()) return exit_ok;
+  std::cout << "\n";
+  if (!command_line.force && ::isatty(STDIN_FILENO) == 0) {
+    std::cout << "Nothing was written: there is no terminal to ask on. --force writes.\n";
+    return exit_ok;
+  }
+  const std::string count = proposal.files.size() == 1 ? "this file" : "these files";
+  if (command_line.force || agreed("Write " + count + "?")) write(proposal);
+  return exit_ok;
+}
+
+}  // namespace acme_agent

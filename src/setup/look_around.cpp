@@ -1,0 +1,48 @@
+#include <array>
+
+#include <acme_agent/setup/proposal.hpp>
+
+namespace acme_agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint16_t http_port = 80;
+
+bool is_there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+bool has_unit(const fs::path& root) {
+  constexpr std::array folders = {"etc/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system",
+                                  "lib/systemd/system"};
+  for (const char* folder : folders)
+    if (is_there(root / folder / "acme-agent.service")) return true;
+  return false;
+}
+
+}  // namespace
+
+Surroundings look_around(const Processes& processes, const fs::path& root) {
+  Surroundings seen;
+  const std::vector<Process> brokers = processes.find("mosquitto");
+  MosquittoPlace place{"/etc/mosquitto/mosquitto.conf", root};
+  if (!brokers.empty()) {
+    seen.broker = brokers.front();
+    if (const auto known = find_mosquitto(*seen.broker)) place = *known;
+  }
+  if (is_there(place.root / place.conf.relative_path())) {
+    seen.conf_path = place.conf;
+    try {
+      seen.conf = read_mosquitto_conf(place.conf, place.root);
+    } catch (const Error&) {
+    }
+  }
+  seen.systemd = is_there(root / "run/systemd/system");  // sd_booted(3)
+  seen.service = seen.systemd && has_unit(root);
+  seen.port_80_holder = describe_port_holder(http_port);
+  return seen;
+}
+
+}  // namespace acme_agent
