@@ -41,18 +41,18 @@ class Podman:
     def run(self, *words):
         return programs.run(["podman", *words])
 
-    def options(self, name):
+    def options(self, name, network="host"):
         """The folder of all tests has the same path inside. The name keeps two tests apart."""
         return ["--name", self.full_name(name), "--runtime", "runc", "--ulimit", "nofile=1024:1024", "--ulimit",
-                "nproc=4000:4000", "--network", "host", "--volume", f"{self.case.run_folder}:{self.case.run_folder}", "--env",
+                "nproc=4000:4000", "--network", network, "--volume", f"{self.case.run_folder}:{self.case.run_folder}", "--env",
                 f"{programs.RUN}={programs.RUN_ID}"]
 
     def full_name(self, name):
         return f"{self.case.folder.name}-{name}"
 
-    def start(self, name, *argv, options=()):
+    def start(self, name, *argv, options=(), network="host"):
         """A container of this name; its output is in a log of the test's."""
-        program = self.case.program(name, ["podman", "run", "--replace", *self.options(name), *options, "--rootfs",
+        program = self.case.program(name, ["podman", "run", "--replace", *self.options(name, network), *options, "--rootfs",
                                            self.root, *argv])
         self.case.addCleanup(self.remove, name)
         return program
