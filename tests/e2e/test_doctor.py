@@ -1,11 +1,17 @@
 """`acme-agent doctor`: each fault is planted and found, with what to do; on a sound set-up it finds nothing bad."""
 
+import email.utils
 import json
 import os
+import re
 import shutil
 import socket
+import time
 
+from support import network, tls_files
 from support.case import Case, ServedCase
+from support.container import ContainedMosquitto, Podman
+from support.faulty_proxy import FaultyProxy
 from support.named import Named
 
 
@@ -34,6 +40,64 @@ class Sound(DoctorCase):
         self.assertEqual({about for verdict, about, _ in findings if verdict == "good"} - {"names"},
                          {"served", "tasmota", "certificate", "devices", "files", "reload", "port", "clock"})
         self.assertEqual((self.ca.orders(), sorted(os.listdir(self.me.cert_dir))), (orders, files))
+
+
+class InTheOpen(DoctorCase):
+    """In a network of its own, where the name leads to a public address and port 80 of that to the agent's port."""
+
+    address = "192.0.2.80"
+    ca_options = {"version": "newest", "caa_identities": ["ca.example"]}
+
+    def setUp(self):
+        network.enter(self)
+        super().setUp()
+        resolvers, hosts = self.folder / "resolv.conf", self.folder / "hosts"
+        named = Named(self, records=['@ CAA 0 issue "ca.example"'], address=self.address)
+        resolvers.write_text(f"nameserver {named.secondaries[0].address}\n")
+        hosts.write_text(f"127.0.0.1 localhost\n{self.address} mydyn.example\n")
+        self.me.prefix = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf; mount --bind "$1" /etc/hosts; '
+                          'shift; exec "$@"', resolvers, hosts]
+        self.mqtt.config.write_text(self.mqtt.config.read_text().replace("allow_anonymous true", "allow_anonymous false"))
+        self.serve()
+
+    def serve(self):
+        self.me.once(probe="none", reload="none", owner="root:mosquitto")
+        self.mqtt.start()
+
+    def test_where_everything_is_as_it_should_be_there_is_not_even_a_hint(self):
+        network.add_address(self.address)
+        network.forward(80, self.ca.http_port)
+        findings = self.findings("--as", "tasmota", exit_code=0, device_trust=self.ca.root(), **{"for": "tasmota"})
+        self.assertEqual([one for one in findings if one[0] != "good"], [])
+        self.assert_found("port", "a visit to mydyn.example comes back", verdict="good", findings=findings)
+        self.assert_found("names", "nothing in the DNS stands in the way", verdict="good", findings=findings)
+
+    def test_a_router_that_leads_nobody_back_is_a_hint_and_no_fault(self):
+        network.swallow(self.address, 80)
+        findings = self.findings(exit_code=0)
+        self.assert_found("port", "a visit to mydyn.example at port 80 does not come back", "no proof that it fails from outside",
+                          "is the port forwarded?", verdict="hint", findings=findings)
+        self.assertEqual([about for verdict, about, _ in findings if verdict != "good"], ["port"])
+
+
+class Clock(DoctorCase):
+    def findings_with(self, seconds):
+        """What doctor says when the server's clock is ahead by so much."""
+        def date(name, value):
+            return (name, email.utils.formatdate(time.time() + seconds, usegmt=True) if name.lower() == "date" else value)
+        self.proxy.mend(lambda exchange: exchange.reply(exchange.deliver().with_headers(date)), "directory")
+        return self.findings(exit_code=1 if seconds else 0, server=self.proxy.url)
+
+    def test_a_clock_that_is_not_the_one_of_the_server_is_told_with_both(self):
+        self.serve()
+        self.proxy = FaultyProxy(tls_files.server_files(self.run_folder), self.ca.port)
+        self.addCleanup(self.proxy.close)
+        self.assert_found("clock", "its clock agrees with ours", verdict="good", findings=self.findings_with(0))
+        for seconds in (2 * 3600, -25 * 3600):
+            findings = self.findings_with(seconds)
+            self.assert_found("clock", "this machine's clock says", "and the server's says", "timedatectl set-ntp true",
+                              findings=findings)
+            self.assertEqual([about for verdict, about, _ in findings if verdict == "bad"], ["clock"])
 
 
 class Faults(DoctorCase):
@@ -104,6 +168,21 @@ class MosquittoConf(DoctorCase):
         self.mqtt.start()
         self.assert_found("mosquitto.conf", "cert.pem', which is mounted into the container as a single file", "mount the folder",
                           findings=self.findings())
+
+
+class IotstackTrap(DoctorCase):
+    def test_a_folder_that_is_read_only_below_that_of_mosquitto_is_found_before_the_entrypoint_falls_over_it(self):
+        podman = Podman(self)
+        self.me.once(probe="none", reload="none", owner="root:mosquitto")
+        self.mqtt = ContainedMosquitto(self, podman, self.me.cert_dir,
+                                       options=["--volume", f"{self.me.cert_dir}:/mosquitto/certs:ro"])
+        self.mqtt.config.write_text(re.sub(r"(certfile|keyfile) .*/", r"\1 /mosquitto/certs/", self.mqtt.config.read_text()))
+        self.mqtt.start()
+        pidfile = self.folder / "broker.pid"  # as the broker is seen from here
+        pidfile.write_text(podman.run("inspect", "--format", "{{.State.Pid}}", self.mqtt.name)[1])
+        findings = self.findings(exit_code=0, probe=f"localhost:{self.mqtt.port}", reload=f"pidfile:{pidfile}")
+        self.assert_found("mosquitto.conf", "/mosquitto/certs is mounted read-only below /mosquitto", "mount the folder elsewhere",
+                          verdict="hint", findings=findings)
 
 
 class Names(DoctorCase):

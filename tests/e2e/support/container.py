@@ -73,16 +73,17 @@ class Podman:
 class ContainedMosquitto(Mosquitto):
     """In a container of its own, as its own user and without any capability, as its image has it."""
 
-    def __init__(self, case, podman, cert_dir, before="", **options):
-        super().__init__(case, cert_dir, **options)
+    def __init__(self, case, podman, cert_dir, before="", options=()):
+        super().__init__(case, cert_dir)
         self.podman = podman
         self.before = before  # words of a shell in the same container
+        self.options = options  # of the container
         self.name = podman.full_name("broker")
 
     def start_process(self):
         self.pidfile.unlink(missing_ok=True)
         self.program = self.podman.start("broker", "sh", "-c", f"{self.before} exec mosquitto -c {self.config}",
-                                         options=["--user", "mosquitto", "--cap-drop", "all"])
+                                         options=["--user", "mosquitto", "--cap-drop", "all", *self.options])
 
     def stop(self):
         self.podman.run("kill", "--signal", "KILL", self.name)

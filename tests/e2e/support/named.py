@@ -28,8 +28,8 @@ def bound_to_port_53():
 
 
 class Named:
-    def __init__(self, case, records=(), lag=0, updates=True):
-        """`records` are lines for the zone. It has two servers, and the second one lags by so many seconds. Without
+    def __init__(self, case, records=(), lag=0, updates=True, address="127.0.0.1"):
+        """The zone's names have `address`; `records` are further lines for the zone. It has two servers, and the second one lags by so many seconds. Without
         `updates` the zone is changed by hand."""
         self.port = programs.free_port()
         self.secondaries = [Secondary(case, self.port, 0), Secondary(case, self.port, lag)]
@@ -37,7 +37,7 @@ class Named:
         self.folder.mkdir()
         servers = [line for number, secondary in enumerate(self.secondaries, 1)
                    for line in (f"@ NS ns{number}", f"ns{number} A {secondary.address}")]
-        self.lines = [*servers, "@ A 127.0.0.1", "www A 127.0.0.1", *records]
+        self.lines = [*servers, f"@ A {address}", f"www A {address}", *records]
         self._write(1)
         keys = "".join(f'key "{name}" {{ algorithm hmac-sha256; secret "{SECRET}"; }};\n' for name in ("acme-key", "other-key"))
         (self.folder / "named.conf").write_text(
