@@ -199,7 +199,8 @@ void Renewer::Attempt::deploy_if_due() {
   deploy.failures = deploy.ok ? 0 : deploy.failures + 1;
   deploy.next_attempt.reset();
   if (!deploy.ok)
-    deploy.next_attempt = now() + wait_after_deployment(deploy.failures, done.state != Deployment::State::waiting);
+    deploy.next_attempt =
+        done.next.value_or(now() + wait_after_deployment(deploy.failures, done.state != Deployment::State::waiting));
   deploy.rejected.clear();
   if (done.rolled_back) {
     deploy.rejected = record.held->fingerprint;

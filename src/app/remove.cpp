@@ -26,7 +26,8 @@ namespace fs = std::filesystem;
 /// One of ours in a broker's folder: a generation, what we note there, or a name that leads to a generation.
 bool is_ours(const fs::directory_entry& entry) {
   const std::string name = entry.path().filename();
-  if (name == "..data" || name == "..previous" || name == "..told" || name == "..shown" || name == ".acme-agent.lock")
+  if (name == "..data" || name == "..previous" || name == "..told" || name == "..shown" || name == "..restarted" ||
+      name == ".acme-agent.lock")
     return true;
   if (name.size() > 2 && name.starts_with("..") && name.find_first_not_of("0123456789", 2) == std::string::npos)
     return entry.is_directory();

@@ -287,6 +287,8 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   target.probes = settings.probes;
   target.probe_is_default = settings.probe_is_default;
   target.probe_timeout = settings.probe_timeout;
+  target.only_restarts = settings.broker_only_restarts;
+  target.restart_window = settings.restart_window;
 
   try {
     make_folder(target.folder, 0711);

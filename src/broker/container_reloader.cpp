@@ -46,7 +46,11 @@ class ContainerReloader final : public Reloader {
 
   std::string describe() const override { return "container:" + name_ + (socket_.empty() ? "" : "@" + socket_); }
 
-  bool reload(const Deployed&, const std::stop_token& stop) override {
+  bool reload(const Deployed&, const std::stop_token& stop) override { return ask_for("kill?signal=HUP", stop); }
+  bool restart(const std::stop_token& stop) override { return ask_for("restart?t=5", stop); }
+
+ private:
+  bool ask_for(const std::string& what, const std::stop_token& stop) const {
     const bool by_path = socket_.empty() || socket_.starts_with('/');
     CurlTransport::Options options{.user_agent = client_.user_agent,
                                    .connect_timeout = client_.timeout,
@@ -59,15 +63,14 @@ class ContainerReloader final : public Reloader {
     }
     const std::string place = by_path ? options.unix_socket->string() : socket_;
     // Without a version in front: each service has its own idea of which is the oldest that counts.
-    const std::string url = (by_path ? "http://localhost" : socket_) + "/containers/" + name_ + "/kill?signal=HUP";
+    const std::string url = (by_path ? "http://localhost" : socket_) + "/containers/" + name_ + "/" + what;
     const Response response = CurlTransport(options).send(
         {.method = Request::Method::post, .url = url, .body = "", .content_type = ""}, stop);
-    if (response.status != 204) throw refusal(response, printable(place));
+    if (response.status != 204) throw refusal(response, printable(place), what);
     return true;
   }
 
- private:
-  Error refusal(const Response& response, const std::string& place) const {
+  Error refusal(const Response& response, const std::string& place, const std::string& what) const {
     switch (response.status) {
       case 404:
         return Error(Remedy::ask_operator, place + " knows no container called " + name_ +
@@ -77,8 +80,9 @@ class ContainerReloader final : public Reloader {
       case 401:
       case 403:
         return Error(Remedy::ask_operator,
-                     place + " forbids it: let the proxy permit POST /containers/" + name_ +
-                         "/kill (docker-socket-proxy does with POST=1 and ALLOW_RESTARTS=1), and no more than that");
+                     place + " forbids it: let the proxy permit POST /containers/" + name_ + "/" +
+                         what.substr(0, what.find('?')) +
+                         " (docker-socket-proxy does with POST=1 and ALLOW_RESTARTS=1), and no more than that");
       default:
         break;
     }

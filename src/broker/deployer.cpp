@@ -29,6 +29,8 @@ constexpr Duration placeholder_lifetime = 30 * 24h;
 constexpr const char* told_file = "..told";
 /// Names the addresses that showed a certificate before the reload of a deployment that has not ended yet.
 constexpr const char* shown_file = "..shown";
+/// Names the generation that the broker was restarted for.
+constexpr const char* restarted_file = "..restarted";
 
 bool issued_by_server(const Certificate& leaf) {
   return !leaf.placeholder() && !leaf.self_signed();
@@ -188,9 +190,7 @@ class Attempt {
     if (!settled && (!installed_ || why_unreadable_in(folder_.path()))) install();
     put_into_further_folders();
     if (settled && put_into_.empty()) return end(Deployment::State::done, "", before);
-    if (const std::optional<std::string> hint = needs_restart(before)) {
-      return end(Deployment::State::restart_needed, *hint, before);
-    }
+    if (const std::optional<std::string> why = needs_restart(before)) return restart_if_it_is_time(*why, before);
     const bool tell_anyway = effort == Effort::force || effort == Effort::full;
     if (!tell_anyway && put_into_.empty() && !(effort == Effort::urge && ends_soon(before)) && was_told()) {
       told_before_ = true;
@@ -218,6 +218,39 @@ class Attempt {
     }
     if (is_unprovable(after)) return end(Deployment::State::done, "", after);
     return not_served(after);
+  }
+
+  /// Once for each generation: where that did not do it, doing it again would not either.
+  Deployment restart_if_it_is_time(const std::string& why, const Sights& before) {
+    const std::string generation = folder_.current().value_or("").filename();
+    const auto left_to_operator = [&](const std::string& more) {
+      return end(Deployment::State::restart_needed, why + more, before);
+    };
+    if (!target_.restart_window)
+      return left_to_operator(
+          ": restart the broker (for example systemctl restart mosquitto), or allow it with "
+          "--restart-window");
+    if (noted(restarted_file) == generation)
+      return left_to_operator(": it was restarted for that already; are certfile and keyfile of the broker those in " +
+                              target_.folder + "?");
+    const TimePoint time = next_within(*target_.restart_window, clock_.now());
+    if (time > clock_.now()) {
+      result_.next = time;
+      return left_to_operator("; it is restarted at " + format_rfc3339(time));
+    }
+    log_.warning(why + ": restarting the broker", target_.name);
+    note(restarted_file, generation);
+    try {
+      for (const std::shared_ptr<Reloader>& reloader : target_.reloaders)
+        if (reloader->restart(stop_)) told_somebody_ = true;
+    } catch (const Error&) {
+      note(restarted_file, "");
+      throw;
+    }
+    restarted_ = true;
+    const Sights after = look_until_served(pair_.chain);
+    remember_told();
+    return is_proven(after) ? end(Deployment::State::done, "", after) : not_served(after);
   }
 
   /// A broker that is down or silent may come back by itself; one that shows something else has been set up otherwise.
@@ -285,6 +318,7 @@ class Attempt {
 
   /// No proof is wanted, or only where there is a broker, and there is none.
   bool is_unprovable(const Sights& sights) const {
+    if (restarted_) return false;
     if (sights.empty()) return true;
     return may_be_without_proof(sights) && find_readers().empty();
   }
@@ -308,19 +342,25 @@ class Attempt {
 
   bool was_told() const { return told() == to_tell(find_readers()); }
 
-  std::string told() const {
-    const std::optional<Secret> text = read_file(folder_.path() / told_file);
-    return text ? std::string(text->reveal()) : "";
-  }
+  std::string told() const { return noted(told_file); }
 
   /// Where this is not possible, the broker is told once more, the next time.
   void remember_told() const {
     try {
       const std::string text = to_tell(find_readers());
-      if (told() != text) write_file(folder_.path() / told_file, text, {{}, {}, 0644}, Sync::none);
+      if (told() != text) note(told_file, text);
     } catch (const Error& error) {
       log_.warning(error.message(), target_.name);
     }
+  }
+
+  std::string noted(const char* file) const {
+    const std::optional<Secret> text = read_file(folder_.path() / file);
+    return text ? std::string(text->reveal()) : "";
+  }
+
+  void note(const char* file, const std::string& text) const {
+    write_file(folder_.path() / file, text, {{}, {}, 0644}, Sync::none);
   }
 
   /// What showed a certificate before this reload, or before that of a deployment that was cut off, so that a crash
@@ -404,8 +444,12 @@ class Attempt {
         const std::string theirs = key_kind(look.peer.chain->leaf());
         if (theirs == ours) continue;
         return sight.endpoint.text() + " serves " + theirs + " key and ours is " + ours +
-               " key, which a reload cannot swap: restart the broker (for example systemctl restart mosquitto)";
+               " key, which a reload cannot swap";
       }
+      if (target_.only_restarts && sight.verdict.shown && !sight.verdict.ok)
+        return sight.endpoint.text() +
+               " serves another certificate than ours, and this broker takes a new one only "
+               "when it starts";
     }
     return std::nullopt;
   }
@@ -452,6 +496,7 @@ class Attempt {
 
   /// Tells all, also after a failure; returns the first one.
   std::optional<Error> reload() {
+    if (target_.only_restarts) return std::nullopt;
     if (std::optional<Error> hazard = why_not_to_tell()) return hazard;
     Deployed deployed{target_.name, {}, target_.folder};
     for (const Identifier& identifier : target_.identifiers) deployed.domains.push_back(identifier.value);
@@ -531,6 +576,7 @@ class Attempt {
   const bool installed_;  ///< When this began.
   bool told_somebody_ = false;
   bool told_before_ = false;
+  bool restarted_ = false;
   std::vector<const FurtherFolder*> put_into_;
   std::string further_trouble_;  ///< The first; empty: none.
   Deployment result_;

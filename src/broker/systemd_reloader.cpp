@@ -28,6 +28,11 @@ class SystemdReloader final : public Reloader {
     return true;
   }
 
+  bool restart(const std::stop_token& stop) override {
+    restart_service(unit_, timeout_, stop);
+    return true;
+  }
+
  private:
   const std::string unit_;
   const Duration timeout_;

@@ -14,7 +14,7 @@ constexpr std::array kinds = {
     BrokerKind{.name = "rabbitmq", .reload = "none", .probe_timeout = "3m"},
     BrokerKind{.name = "hivemq", .reload = "none", .probe_timeout = "30s", .keystore = true},
     BrokerKind{.name = "artemis", .reload = "none", .probe_timeout = "30s"},
-    BrokerKind{.name = "nanomq", .reload = "none", .probe_timeout = "10s"},
+    BrokerKind{.name = "nanomq", .reload = "none", .probe_timeout = "10s", .only_restarts = true},
     BrokerKind{.name = "flashmq", .reload = "process:flashmq", .probe_timeout = "10s"},
     BrokerKind{.name = "nats", .reload = "process:nats-server", .probe_timeout = "10s"},
 };

@@ -11,7 +11,8 @@ struct BrokerKind {
   std::string_view name;
   std::string_view reload;  ///< As --reload has it; "none" where it looks itself.
   std::string_view probe_timeout;
-  bool keystore = false;  ///< It reads PKCS #12.
+  bool keystore = false;       ///< It reads PKCS #12.
+  bool only_restarts = false;  ///< It reads its files when it starts, and never again.
 };
 
 /// Null if there is no such word.

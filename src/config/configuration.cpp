@@ -165,6 +165,7 @@ class Certificates {
       complaints_.add(place + ": " + (certificate.eab_kid.empty() ? "eab-hmac-key-file" : "eab-kid") +
                       " is of no use alone: give " + (certificate.eab_kid.empty() ? "eab-kid" : "eab-hmac-key-file") +
                       " as well");
+    refuse_unable_to_restart(certificate, place);
     choose_challenge(certificate, place);
     refuse_unprovable(certificate, place);
     refuse_unfit_for_devices(certificate, place);
@@ -194,6 +195,18 @@ class Certificates {
   }
 
  private:
+  /// Where several brokers are told, nobody knows which of them it would be.
+  void refuse_unable_to_restart(const CertificateSettings& certificate, const std::string& place) {
+    if (!certificate.restart_window) return;
+    const std::vector<ReloadRule>& rules = certificate.reload;
+    const bool able = rules.size() == 1 && (rules.front().kind == ReloadRule::Kind::systemd ||
+                                            rules.front().kind == ReloadRule::Kind::container);
+    if (!able)
+      complaints_.add(place +
+                      ": restart-window needs a broker that can be restarted: give one reload, systemd:UNIT or "
+                      "container:NAME, and no other");
+  }
+
   void choose_challenge(CertificateSettings& certificate, const std::string& place) {
     const bool sets_records = !certificate.dns_hooks.empty() || certificate.dns_update;
     std::vector<std::string>& challenges = certificate.challenges;

@@ -223,6 +223,14 @@ constexpr std::array table = {
            .set_certificate = set_probe_timeout,
            .default_value = "10s",
            .meaning = "how long the broker may take, from 1s to 10m"},
+    Option{.group = broker,
+           .name = "restart-window",
+           .argument = "FROM-TO",
+           .set_certificate = set_restart_window,
+           .default_words = "never",
+           .meaning =
+               "time of the day (03:00-04:00, local) when the broker may be restarted, once, where a reload cannot "
+               "do it: another kind of key, or nanomq; with --reload systemd:UNIT or container:NAME"},
     Option{.group = devices,
            .name = "for",
            .argument = "DEVICES",

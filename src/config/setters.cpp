@@ -439,6 +439,7 @@ void set_broker(const Setting& setting, CertificateSettings& certificate) {
   set_probe_timeout({std::string(broker.probe_timeout), setting.place, setting.folder}, certificate);
   certificate.broker_looks = broker.reload == "none";
   certificate.broker_wants_keystore = broker.keystore;
+  certificate.broker_only_restarts = broker.only_restarts;
 }
 
 void set_cert_dir(const Setting& setting, CertificateSettings& certificate) {
@@ -513,6 +514,12 @@ void set_probe_timeout(const Setting& setting, CertificateSettings& certificate)
     refuse(in_quotes(setting.value) + " is not a time from 1s to 10m, like 30s");
   }
   certificate.probe_timeout = *timeout;
+}
+
+void set_restart_window(const Setting& setting, CertificateSettings& certificate) {
+  certificate.restart_window = parse_day_span(setting.value);
+  if (!certificate.restart_window)
+    refuse(in_quotes(setting.value) + " is no time of the day from one minute to another, like 03:00-04:00");
 }
 
 void set_state_dir(const Setting& setting, Configuration& configuration) {

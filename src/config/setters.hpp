@@ -39,6 +39,7 @@ void set_deploy(const Setting& setting, CertificateSettings& certificate);
 void set_reload(const Setting& setting, CertificateSettings& certificate);
 void set_probe(const Setting& setting, CertificateSettings& certificate);
 void set_probe_timeout(const Setting& setting, CertificateSettings& certificate);
+void set_restart_window(const Setting& setting, CertificateSettings& certificate);
 
 void set_state_dir(const Setting& setting, Configuration& configuration);
 void set_workers(const Setting& setting, Configuration& configuration);

@@ -115,15 +115,16 @@ int take_ended_job(sd_bus_message* message, void* ended, sd_bus_error*) noexcept
   return 0;
 }
 
-/// What a refusal means for who wants to reload `unit`.
-Error refusal(const std::string& unit, const sd_bus_error& error) {
+/// What a refusal means for who wants to `verb` (reload, restart) `unit`.
+Error refusal(const std::string& verb, const std::string& unit, const sd_bus_error& error) {
   const std::string name = error.name == nullptr ? "" : error.name;
   const std::string said = printable(error.message == nullptr ? name : error.message, 300);
   const auto is = [&name](std::string_view end) { return name.ends_with(end); };
   if (is(".AccessDenied") || is(".InteractiveAuthorizationRequired")) {
-    return Error(Remedy::ask_operator, "user " + std::to_string(::geteuid()) + " may not reload " + unit +
+    return Error(Remedy::ask_operator, "user " + std::to_string(::geteuid()) + " may not " + verb + " " + unit +
                                            ": let a polkit rule permit it (org.freedesktop.systemd1.manage-units with "
-                                           "this unit and the verb reload), as systemd/50-acme-agent.rules does");
+                                           "this unit and the verb " +
+                                           verb + "), as systemd/50-acme-agent.rules does");
   }
   if (is(".NoSuchUnit")) return Error(Remedy::ask_operator, "there is no " + unit + ": correct its name");
   if (is(".ServiceUnknown") || is(".NameHasNoOwner"))
@@ -171,20 +172,26 @@ class Conversation {
   }
 
   /// How the job ended: "done", "failed", ….
-  std::string reload() {
+  std::string reload() { return run_job("ReloadUnit"); }
+  std::string restart() {
+    verb_ = "restart";
+    return run_job("RestartUnit");
+  }
+
+ private:
+  std::string run_job(const char* method) {
     EndedJobs ended;
     sd_bus_slot* slot = nullptr;
     check(library().match_signal_async(bus_.get(), &slot, systemd, manager_path, manager, "JobRemoved", take_ended_job,
                                        nullptr, &ended));
     const Slot kept(slot);
-    const Message answer = call(manager_path, manager, "ReloadUnit", {unit_.c_str(), "replace"});
+    const Message answer = call(manager_path, manager, method, {unit_.c_str(), "replace"});
     const char* job = nullptr;
     check(library().read(answer.get(), "o", &job));
     wait_until([&] { return ended.contains(job); });
     return ended.at(job);
   }
 
- private:
   std::string text(const char* interface, const char* name) {
     const Message answer = property(interface, name, "s");
     const char* value = nullptr;
@@ -212,7 +219,7 @@ class Conversation {
     wait_until([&answer] { return answer != nullptr; });
     if (const sd_bus_error* error = library().get_error(answer.get())) {
       if (std::string_view(error->name).ends_with(".NoReply")) check(-ETIMEDOUT);
-      throw refusal(unit_, *error);
+      throw refusal(verb_, unit_, *error);
     }
     return answer;
   }
@@ -248,6 +255,7 @@ class Conversation {
   const StopEvent stopped_;
   Bus bus_;
   std::string unit_path_;
+  std::string verb_ = "reload";
 };
 
 }  // namespace
@@ -266,6 +274,14 @@ void reload_service(const std::string& unit, Duration timeout, const std::stop_t
   if (result == "failed")
     throw Error(Remedy::ask_operator, unit + " failed to reload: 'journalctl -u " + unit + "' says why");
   throw Error(Remedy::retry, "the reload of " + unit + " ended before it was done: " + printable(result, 40));
+}
+
+void restart_service(const std::string& unit, Duration timeout, const std::stop_token& stop) {
+  const std::string result = Conversation(unit, timeout, stop).restart();
+  if (result == "done") return;
+  throw Error(
+      result == "failed" ? Remedy::ask_operator : Remedy::retry,
+      "the restart of " + unit + " ended as " + printable(result, 40) + ": 'journalctl -u " + unit + "' says why");
 }
 
 pid_t main_pid_of_service(const std::string& unit, Duration timeout, const std::stop_token& stop) {

@@ -130,6 +130,9 @@ TEST_CASE("values that make no sense are refused, each with its reason") {
       {"--probe-timeout=0s", "--probe-timeout: '0s' is not a time from 1s to 10m, like 30s"},
       {"--probe-timeout=999ms", "is not a time from 1s to 10m"},
       {"--probe-timeout=601s", "is not a time from 1s to 10m"},
+      {"--restart-window=03:00", "--restart-window: '03:00' is no time of the day from one minute to another"},
+      {"--restart-window=03:00-04:00",
+       "restart-window needs a broker that can be restarted: give one reload, systemd:UNIT"},
       {"--probe-timeout=soon", "is not a time from 1s to 10m"},
       {"--cert-dir=~/certs", "--cert-dir: '~/certs': '~' is not expanded here"},
       {"--state-dir=~", "'~' is not expanded here"},
@@ -426,6 +429,8 @@ TEST_CASE("a broker by its name brings how it is told and how long it takes, unl
       t.with({"--reload=url:http://localhost/reload", "--broker=emqx", "--probe-timeout=20s"});
   CHECK(told.reload.size() == 1);
   CHECK(told.probe_timeout == 20s);
+  CHECK(t.with({"--broker=nanomq"}).broker_only_restarts);
+  CHECK_FALSE(t.with({"--broker=nats"}).broker_only_restarts);
   CHECK(t.with({"--broker=nats"}).reload.at(0).argument == "nats-server");
   CHECK(t.with({"--broker=mosquitto", "--reload=none"}).probes.empty());
 
@@ -434,6 +439,10 @@ TEST_CASE("a broker by its name brings how it is told and how long it takes, unl
   CHECK(hivemq.deploy[0].folder == "/srv/certs/keystore");
   CHECK(hivemq.deploy[0].format == "pkcs12");
   CHECK(t.with({"--broker=hivemq", "--deploy=/srv/h,format=pkcs12"}).deploy.at(0).folder == "/srv/h");
+  for (const char* reload : {"--reload=systemd:mosquitto", "--reload=container:mosquitto"})
+    CHECK(t.with({reload, "--restart-window=23:00-01:00"}).restart_window == parse_day_span("23:00-01:00"));
+  for (const char* reload : {"--reload=none", "--reload=command:true", "--reload=pidfile:/run/x.pid"})
+    CHECK(contains(t.complaint_with({reload, "--restart-window=23:00-01:00"}), "restart-window needs a broker"));
   CHECK(contains(t.complaint_with({"--broker=mosquito"}), "did you mean 'mosquitto'?"));
 }
 

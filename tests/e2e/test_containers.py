@@ -1,7 +1,7 @@
 """Broker and agent side by side in real containers: each way to tell the broker, and what happens when it is restarted."""
 
 from support import programs
-from support.agent import agent_environment
+from support.agent import agent_environment, span_of_day
 from support.case import Case
 from support.container import ContainedMosquitto, Podman
 
@@ -45,6 +45,30 @@ class ByTheApi(ContainerCase):
         self.me.wait_until_valid()
         self.assert_served()
         self.assertTrue(daemon.running)
+
+    def started_at(self):
+        return self.podman.run("inspect", "--format", "{{.State.StartedAt}}", self.mqtt.name)[1]
+
+    def test_another_kind_of_key_is_served_after_a_restart_within_its_window_and_before_it_nothing_happens(self):
+        began, before = self.started_at(), self.mqtt.served()
+        code, output = self.me.renew("--force", key_type="ec256", restart_window=span_of_day(2, 3))
+        self.assertEqual(code, 3, output)
+        self.assert_one_sentence(output, "serves an RSA key and ours is an EC key", "it is restarted at")
+        self.assertIn(self.me.record()["deploy"]["next_attempt"], output)
+        self.assertEqual((self.started_at(), self.mqtt.served()), (began, before))
+
+        now = {"key_type": "ec256", "restart_window": span_of_day(-1, 1)}
+        code, output = self.me.renew(**now)
+        self.assertEqual(code, 0, output)
+        self.assert_served()
+        restarted = self.started_at()
+        self.assertNotEqual(restarted, began)
+
+        # what a reload does is done by a reload
+        code, output = self.me.renew("--force", **now)
+        self.assertEqual(code, 0, output)
+        self.assert_served()
+        self.assertEqual(self.started_at(), restarted)
 
     def test_a_name_that_is_wrong_is_told_with_what_to_do(self):
         code, output = self.me.renew("--force", reload=f"container:nobody@{self.podman.socket}")

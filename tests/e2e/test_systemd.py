@@ -3,7 +3,7 @@
 import pathlib
 
 from support import programs, tls
-from support.agent import agent_environment
+from support.agent import agent_environment, span_of_day
 from support.case import Case
 from support.container import Podman
 from support.mosquitto import Mosquitto
@@ -90,6 +90,18 @@ class Systemd(Case):
         self.machine.run("systemctl", "start", "deaf", "failing")
         self.assert_untold("deaf.service has no way to reload", "ExecReload", reload="systemd:deaf")
         self.assert_untold("failing.service failed to reload", "journalctl", reload="systemd:failing")
+
+        # another kind of key: the broker is restarted where that is allowed, and only there
+        main_pid = lambda: self.machine.run("systemctl", "show", "--property", "MainPID", "mosquitto")[1]  # noqa: E731
+        before = main_pid()
+        self.assert_untold("it is restarted at", key_type="ec256", restart_window=span_of_day(2, 3))
+        self.assertEqual(main_pid(), before)
+        self.assert_renewed(key_type="ec256", restart_window=span_of_day(-1, 1))
+        after = main_pid()
+        self.assertNotEqual(after, before)
+        self.assert_renewed(key_type="ec256", restart_window=span_of_day(-1, 1))
+        self.assertEqual(main_pid(), after)
+        self.me.options.update(key_type="ec256")
 
         # an agent without privileges
         for folder in (self.me.state, self.me.cert_dir):

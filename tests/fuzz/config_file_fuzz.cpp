@@ -85,6 +85,7 @@ std::string written(const CertificateSettings& certificate) {
   if (certificate.probes.empty()) line("probe", "none");
   for (const Endpoint& probe : certificate.probes) line("probe", probe.text());
   line("probe-timeout", std::to_string(certificate.probe_timeout.count()) + "ms");
+  if (certificate.restart_window) line("restart-window", format_day_span(*certificate.restart_window));
   line("placeholder", certificate.placeholder ? "yes" : "no");
   for (const DeviceKind* device : certificate.devices) line("for", device->name);
   if (certificate.device_trust)

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <acme_agent/base/clock.hpp>
+#include <acme_agent/base/day_span.hpp>
 #include <acme_agent/base/endpoint.hpp>
 #include <acme_agent/base/log.hpp>
 #include <acme_agent/broker/further_folder.hpp>
@@ -31,6 +32,8 @@ struct DeploymentTarget {
   std::vector<Endpoint> probes;   ///< Empty: no proof is wanted.
   bool probe_is_default = false;  ///< Then a port where nobody listens and no broker runs is no error.
   Duration probe_timeout = std::chrono::seconds(10);
+  bool only_restarts = false;             ///< The broker reads its files when it starts, and never again.
+  std::optional<DaySpan> restart_window;  ///< When it may be restarted where a reload cannot do it; nothing: never.
 
   auto operator<=>(const DeploymentTarget&) const = default;
 };
@@ -48,7 +51,7 @@ struct Deployment {
   enum class State {
     done,            ///< In the folder, and served wherever a probe is set.
     waiting,         ///< In the folder; the broker is down, silent or slow: look again soon.
-    restart_needed,  ///< In the folder, not signalled: the broker must be restarted (another kind of key).
+    restart_needed,  ///< In the folder, not signalled: the broker must be restarted, by the operator or at `next`.
     failed,          ///< Something is in the way that an operator must mend; the old files are untouched or came back.
   };
 
@@ -56,7 +59,8 @@ struct Deployment {
   bool switched = false;  ///< New files were put into the folder.
   bool reloaded = false;  ///< The broker was told.
   bool rolled_back = false;
-  std::string detail;  ///< One sentence: what is wrong and what to do; empty if done.
+  std::string detail;             ///< One sentence: what is wrong and what to do; empty if done.
+  std::optional<TimePoint> next;  ///< When to try again; nothing: soon, and then less and less often.
   std::vector<Seen> seen;
   std::string stamp;  ///< Deployer::stamp() of the files, if they are those of the pair given; else empty.
 };

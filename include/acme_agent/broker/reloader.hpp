@@ -33,6 +33,10 @@ class Reloader {
   /// Returns whether there was anybody to tell: that nothing of the name runs is no error for process:NAME.
   /// Throws Error if the broker cannot have been told, and Stopped.
   virtual bool reload(const Deployed& deployed, const std::stop_token& stop) = 0;
+
+  /// Restarts the broker, which disconnects everybody. Returns whether there is a way to do that: for systemd:UNIT and
+  /// container:NAME. Throws Error if it was tried in vain, and Stopped.
+  virtual bool restart(const std::stop_token& /*stop*/) { return false; }
 };
 
 /// `process:NAME`: SIGHUP to the one process of that name; its children of the same name do not count. Two that are
@@ -58,8 +62,8 @@ struct HttpClient {
 };
 
 /// `container:NAME[@SOCKET]`: asks Docker or Podman for a SIGHUP to the first process of the container, and for nothing
-/// else (`POST /containers/NAME/kill?signal=HUP`). `socket` is a path or `http://HOST:PORT`, a proxy that permits this;
-/// empty: Docker's own, else Podman's. That the container does not run is an Error to retry.
+/// else (`POST /containers/NAME/kill?signal=HUP`; `…/restart` for a restart). `socket` is a path or `http://HOST:PORT`,
+/// a proxy that permits this; empty: Docker's own, else Podman's. That the container does not run is an Error to retry.
 std::unique_ptr<Reloader> reload_container(std::string name, std::string socket, HttpClient client);
 
 /// `url:URL`: an empty POST, where any 2xx is told. Of the URL nothing but scheme, host and port is ever shown.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <acme_agent/base/clock.hpp>
+#include <acme_agent/base/day_span.hpp>
 #include <acme_agent/base/device_kind.hpp>
 #include <acme_agent/base/endpoint.hpp>
 #include <acme_agent/base/error.hpp>
@@ -82,6 +83,8 @@ struct CertificateSettings {
   std::vector<Endpoint> probes;        ///< Empty: `none`.
   bool probe_is_default = false;
   Duration probe_timeout = std::chrono::seconds(10);
+  bool broker_only_restarts = false;      ///< It reads its files when it starts, and never again.
+  std::optional<DaySpan> restart_window;  ///< Then `reload` is one rule that can restart it. Nothing: never.
   bool placeholder = true;
   std::vector<const DeviceKind*> devices;             ///< --for. No duplicates.
   std::optional<std::filesystem::path> device_trust;  ///< Nothing: what the devices know by themselves; empty: `none`.

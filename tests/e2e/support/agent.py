@@ -1,5 +1,6 @@
 """acme-agent itself: its options, runs of it, and what can be seen of it from outside."""
 
+import datetime
 import json
 import os
 import pathlib
@@ -126,8 +127,14 @@ def runs_on(state):
 
 
 def agent_environment(**more):
-    return programs.environment(ASAN_OPTIONS="abort_on_error=0:detect_stack_use_after_return=1",
+    return programs.environment(TZ="UTC", ASAN_OPTIONS="abort_on_error=0:detect_stack_use_after_return=1",
                                 UBSAN_OPTIONS="print_stacktrace=1", TSAN_OPTIONS="second_deadlock_stack=1:atexit_sleep_ms=0", **more)
+
+
+def span_of_day(begin, end):
+    """From so many hours after now to so many, as --restart-window has it."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return "-".join((now + datetime.timedelta(hours=hours)).strftime("%H:%M") for hours in (begin, end))
 
 
 def refuse_sanitizer_reports(output):
