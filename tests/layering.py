@@ -27,6 +27,7 @@ ROOMS = {
     "doctor": (("base", "crypto", "net", "sys", "dns", "broker", "devices"), ()),
     "setup": (("base", "sys", "broker"), ()),
     "agent": (("base", "crypto", "net", "sys", "acme", "challenge", "store", "broker", "devices"), ()),
+    "status": (("base", "crypto", "sys", "store", "broker", "agent"), ("nlohmann",)),
     "control": (("base", "sys"), ("nlohmann",)),
 }
 # The program: every room, wired together.

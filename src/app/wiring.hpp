@@ -11,6 +11,7 @@
 #include <acme_agent/config/configuration.hpp>
 #include <acme_agent/net/alpn_listener.hpp>
 #include <acme_agent/net/http01_listener.hpp>
+#include <acme_agent/status/report.hpp>
 #include <acme_agent/store/state.hpp>
 #include <acme_agent/sys/file_lock.hpp>
 #include <acme_agent/sys/passed_sockets.hpp>
@@ -107,5 +108,8 @@ void check_machine(const Configuration& configuration);
 
 /// Where the broker finds the files of this certificate.
 std::filesystem::path cert_dir_of(const CertificateSettings& settings, const StateFolder& state);
+
+/// What is to be reported on.
+Subject subject_of(const CertificateSettings& settings, const StateFolder& state);
 
 }  // namespace acme_agent
