@@ -27,7 +27,7 @@ ROOMS = {
     "doctor": (("base", "crypto", "net", "sys", "dns", "broker", "devices"), ()),
     "setup": (("base", "sys", "broker"), ()),
     "agent": (("base", "crypto", "net", "sys", "acme", "challenge", "store", "broker", "devices"), ()),
-    "status": (("base", "crypto", "sys", "store", "broker", "agent"), ("nlohmann",)),
+    "status": (("base", "crypto", "sys", "store", "broker", "agent"), ("nlohmann", "prometheus")),
     "control": (("base", "sys"), ("nlohmann",)),
 }
 # The program: every room, wired together.
@@ -42,6 +42,7 @@ THIRD_PARTY = {
     "boost": (("boost/",), ("Boost::program_options",)),
     "idn2": (("idn2.h",), ("PkgConfig::idn2",)),
     "systemd": (("systemd/",), ("PkgConfig::systemd",)),
+    "prometheus": (("prometheus/",), ("PkgConfig::prometheus",)),
     "spdlog": (("spdlog/",), ("spdlog::spdlog",)),
     "doctest": (("doctest/", "doctest.h"), ("doctest::doctest",)),
 }

@@ -18,6 +18,7 @@
 #include <acme_agent/sys/signals.hpp>
 
 #include "commands.hpp"
+#include "status_page.hpp"
 #include "wiring.hpp"
 
 namespace acme_agent {
@@ -62,7 +63,8 @@ int exit_code_of(const std::map<std::string, Outcome>& outcomes) {
 
 bool needs_restart(const Configuration& running, const Configuration& fresh) {
   return running.state_dir != fresh.state_dir || running.workers != fresh.workers ||
-         running.log_level != fresh.log_level || running.log_format != fresh.log_format;
+         running.log_level != fresh.log_level || running.log_format != fresh.log_format ||
+         running.status_listen != fresh.status_listen;
 }
 
 /// Whether the agent looks after this certificate, for `acme-agent remove`: a wish for nothing is refused if it does
@@ -117,6 +119,10 @@ void give_back_memory() {
 int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& command_line,
                const Environment& environment) {
   std::vector<Managed> certificates = wiring.manage(configuration);
+  std::optional<StatusPage> status_page;
+  if (configuration.status_listen)
+    status_page.emplace(*configuration.status_listen, subjects_of(configuration, wiring.state()), wiring.state(),
+                        wiring.clock(), wiring.log());
   configuration.certificates.clear();  // the rest is still compared with what the next SIGHUP brings
   configuration.certificates.shrink_to_fit();
   Agent agent(wiring.renewer(), wiring.clock(), wiring.log(), configuration.workers);
@@ -136,9 +142,11 @@ int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& c
       const Configuration changed = load_apart(command_line, environment);
       check_machine(changed);
       agent.replace(wiring.manage(changed));
+      if (status_page) status_page->replace(subjects_of(changed, wiring.state()));
       wiring.log().info("the configuration was read again");
       if (needs_restart(configuration, changed))
-        wiring.log().warning("state-dir, workers, log-level and log-format take effect with a restart only");
+        wiring.log().warning(
+            "state-dir, workers, log-level, log-format and status-listen take effect with a restart only");
     } catch (const std::exception& error) {
       for (const std::string& line : split(error.what(), '\n')) wiring.log().error(line);
       wiring.log().error("the configuration stays as it was");

@@ -20,6 +20,14 @@ Subject subject_of(const CertificateSettings& settings, const StateFolder& state
   return subject;
 }
 
+std::vector<Subject> subjects_of(const Configuration& configuration, const StateFolder& state) {
+  std::vector<Subject> subjects;
+  subjects.reserve(configuration.certificates.size());
+  for (const CertificateSettings& settings : configuration.certificates)
+    subjects.push_back(subject_of(settings, state));
+  return subjects;
+}
+
 int status(const CommandLine& command_line, const Environment& environment) {
   const Configuration configuration = load_configuration(command_line, environment);
   const StateFolder state(configuration.state_dir);

@@ -111,5 +111,6 @@ std::filesystem::path cert_dir_of(const CertificateSettings& settings, const Sta
 
 /// What is to be reported on.
 Subject subject_of(const CertificateSettings& settings, const StateFolder& state);
+std::vector<Subject> subjects_of(const Configuration& configuration, const StateFolder& state);
 
 }  // namespace acme_agent

@@ -263,6 +263,13 @@ constexpr std::array table = {
            .default_value = "4",
            .meaning = "how many certificates are worked on at a time, from 1 to 64"},
     Option{.group = agent,
+           .name = "status-listen",
+           .argument = "[ADDRESS:]PORT",
+           .set_agent = set_status_listen,
+           .default_words = "off",
+           .meaning = "where to show the status page, /metrics for Prometheus, /healthz and /status.json, to be read "
+                      "only; without ADDRESS to this machine alone; or unix:PATH"},
+    Option{.group = agent,
            .name = "log-level",
            .argument = "LEVEL",
            .set_agent = set_log_level,
@@ -313,7 +320,7 @@ constexpr std::array table = {
     Option{.group = command_line, .name = "version", .meaning = "the version of this program"},
 };
 
-constexpr std::string_view later[] = {"status-listen", "mqtt", "alert", "format"};
+constexpr std::string_view later[] = {"mqtt", "alert", "format"};
 
 }  // namespace
 

@@ -536,6 +536,19 @@ void set_workers(const Setting& setting, Configuration& configuration) {
   configuration.workers = workers;
 }
 
+void set_status_listen(const Setting& setting, Configuration& configuration) {
+  constexpr std::string_view unix_socket = "unix:";
+  if (setting.value.starts_with(unix_socket)) {
+    const std::string path = setting.value.substr(unix_socket.size());
+    if (path.empty()) refuse(in_quotes(setting.value) + " names no socket: write unix:PATH");
+    configuration.status_listen = absolute_path(setting, path);
+    return;
+  }
+  Endpoint endpoint = parse_listen_endpoint(setting.value);
+  if (endpoint.host.empty()) endpoint.host = "127.0.0.1";  // who wants others to see it says so
+  configuration.status_listen = endpoint;
+}
+
 void set_log_level(const Setting& setting, Configuration& configuration) {
   configuration.log_level = static_cast<LogLevel>(choose(setting.value, {"error", "warning", "info", "debug"}));
 }

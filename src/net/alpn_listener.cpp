@@ -21,8 +21,8 @@ class HandshakeConversation final : public Conversation {
   TlsAlpnHandshake handshake_;
 };
 
-constexpr Purpose purpose = {"TLS-ALPN-01", "--alpn-listen", "443", "hand on connections with ALPN \"acme-tls/1\"",
-                             true};
+constexpr Purpose purpose = {"the TLS-ALPN-01 challenge", "--alpn-listen", "443",
+                             "hand on connections with ALPN \"acme-tls/1\"", true};
 
 Begin begin_handshakes(PendingAnswers<CertifiedKey>& answers) {
   return [&answers] { return std::make_unique<HandshakeConversation>(answers); };

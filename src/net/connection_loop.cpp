@@ -18,7 +18,6 @@ using Steady = std::chrono::steady_clock;
 constexpr auto connection_time = 10s;
 constexpr auto pause_without_descriptors = 100ms;
 constexpr std::size_t most_heard = 8 * 1024;
-constexpr std::size_t most_connections = 512;
 constexpr int accepts_at_once = 64;
 
 Socket make_wake() {
@@ -41,8 +40,12 @@ bool try_later() {
 
 }  // namespace
 
-ConnectionLoop::ConnectionLoop(std::vector<Socket> listeners, Begin begin)
-    : listeners_(std::move(listeners)), begin_(std::move(begin)), wake_(make_wake()), thread_([this] { run(); }) {}
+ConnectionLoop::ConnectionLoop(std::vector<Socket> listeners, Begin begin, std::size_t most_connections)
+    : listeners_(std::move(listeners)),
+      begin_(std::move(begin)),
+      most_connections_(most_connections),
+      wake_(make_wake()),
+      thread_([this] { run(); }) {}
 
 ConnectionLoop::~ConnectionLoop() {
   ::eventfd_write(wake_.get(), 1);
@@ -96,7 +99,7 @@ void ConnectionLoop::accept_from(const Socket& listener) {
       accept_again_ = Steady::now() + pause_without_descriptors;
       return;
     }
-    if (exhausted || connections_.size() == most_connections) connections_.erase(connections_.begin());
+    if (exhausted || connections_.size() == most_connections_) connections_.erase(connections_.begin());
     if (socket.valid())
       connections_.push_back({std::move(socket), Steady::now() + connection_time, begin_(), {}, 0, 0});
   }

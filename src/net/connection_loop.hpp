@@ -33,7 +33,7 @@ using Begin = std::function<std::unique_ptr<Conversation>()>;
 /// 8 KiB to hear altogether; the oldest of too many makes room for a new one.
 class ConnectionLoop {
  public:
-  ConnectionLoop(std::vector<Socket> listeners, Begin begin);
+  ConnectionLoop(std::vector<Socket> listeners, Begin begin, std::size_t most_connections = 512);
   /// Closes everything at once.
   ~ConnectionLoop();
 
@@ -56,6 +56,7 @@ class ConnectionLoop {
 
   const std::vector<Socket> listeners_;
   const Begin begin_;
+  const std::size_t most_connections_;
   const Socket wake_;
   std::vector<Connection> connections_;  // the oldest first
   std::chrono::steady_clock::time_point accept_again_{};

@@ -3,6 +3,9 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <memory>
@@ -26,9 +29,8 @@ Addresses addresses_of(const ListeningPlace& place) {
   addrinfo* found = nullptr;
   const char* host = address.host.empty() ? nullptr : address.host.c_str();
   if (const int failure = ::getaddrinfo(host, std::to_string(address.port).c_str(), &hints, &found); failure != 0) {
-    throw Error(Remedy::ask_operator, "cannot listen on \"" + address.host + "\" for the " +
-                                          std::string(place.purpose.challenge) +
-                                          " challenge: it is no numeric address");
+    throw Error(Remedy::ask_operator, "cannot listen on \"" + address.host + "\" for " +
+                                          std::string(place.purpose.task) + ": it is no numeric address");
   }
   return Addresses(found);
 }
@@ -63,22 +65,25 @@ Error cannot_listen(const ListeningPlace& wanted, const addrinfo& where, std::ui
                             : ipv6       ? "[" + host + "]:" + std::to_string(port)
                                          : host + ":" + std::to_string(port);
   const std::string option(wanted.purpose.option);
-  const std::string failure =
-      "cannot listen on " + place + " for the " + std::string(wanted.purpose.challenge) + " challenge: ";
+  const std::string failure = "cannot listen on " + place + " for " + std::string(wanted.purpose.task) + ": ";
+  const Purpose& purpose = wanted.purpose;
   switch (cause) {
     case EADDRINUSE: {
+      const std::string forwarding =
+          purpose.forwarding.empty() ? "" : " and let it " + std::string(purpose.forwarding) + " there";
       const std::string holder = wanted.port_holder ? wanted.port_holder(port) : "";
       return Error(Remedy::retry, failure + "it is taken by " + (holder.empty() ? "another program" : holder) +
-                                      "; stop that, or give a free port with " + option + " and let it " +
-                                      std::string(wanted.purpose.forwarding) + " there");
+                                      "; stop that, or give a free port with " + option + forwarding);
     }
     case EACCES:
     case EPERM:
-      return Error(Remedy::ask_operator,
-                   failure +
-                       "no permission; run the agent as root or with CAP_NET_BIND_SERVICE, or give a port above 1023 "
-                       "with " +
-                       option + " and forward port " + std::string(wanted.purpose.usual_port) + " there");
+      return Error(
+          Remedy::ask_operator,
+          failure +
+              "no permission; run the agent as root or with CAP_NET_BIND_SERVICE, or give a port above 1023 "
+              "with " +
+              option +
+              (purpose.usual_port.empty() ? "" : " and forward port " + std::string(purpose.usual_port) + " there"));
     case EADDRNOTAVAIL:
       return Error(Remedy::retry, failure + "this machine does not have that address (now); see " + option);
     default:
@@ -107,6 +112,35 @@ std::vector<Socket> listen_at(const ListeningPlace& place) {
     port = local_port(sockets.back());
   }
   return sockets;
+}
+
+Socket listen_at(const std::filesystem::path& path, const Purpose& purpose) {
+  const auto refuse = [&](Remedy remedy, const std::string& why) {
+    return Error(remedy, "cannot listen on " + path.string() + " for " + std::string(purpose.task) + ": " + why);
+  };
+  const std::string advice = "give another path with " + std::string(purpose.option);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.native().size() >= sizeof address.sun_path)
+    throw refuse(Remedy::ask_operator, "the path of a socket has 107 characters at most; " + advice);
+  path.native().copy(address.sun_path, sizeof address.sun_path - 1);
+  const auto* where = reinterpret_cast<const sockaddr*>(&address);
+
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) == 0) {
+    if (!S_ISSOCK(status.st_mode))
+      throw refuse(Remedy::ask_operator, "there is something else that is no socket; " + advice);
+    const Socket visitor(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (::connect(visitor.get(), where, sizeof address) == 0 || errno != ECONNREFUSED)
+      throw refuse(Remedy::retry, "another program listens there; " + advice);
+    ::unlink(path.c_str());
+  }
+  Socket socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  // The mode of the open socket, less our umask, becomes that of the file: it is never wider, not even for a moment.
+  if (!socket.valid() || ::fchmod(socket.get(), 0660) != 0 || ::bind(socket.get(), where, sizeof address) != 0 ||
+      ::chmod(path.c_str(), 0660) != 0 || ::listen(socket.get(), SOMAXCONN) != 0)
+    throw refuse(Remedy::ask_operator, std::generic_category().message(errno) + "; " + advice);
+  return socket;
 }
 
 std::uint16_t local_port(const Socket& socket) {

@@ -97,8 +97,8 @@ class PendingAnswers {
     if (!loop_) serve(listen_at(place_));
     const std::lock_guard lock(mutex_);
     if (place_.purpose.one_answer_for_a_key && all_.contains(key))
-      throw Error(Remedy::retry, key + " is being proven by the " + std::string(place_.purpose.challenge) +
-                                     " challenge for another certificate at this moment");
+      throw Error(Remedy::retry, key + " is being proven by " + std::string(place_.purpose.task) +
+                                     " for another certificate at this moment");
     return all_.emplace(key, Answer{std::move(value)});
   }
 
@@ -119,12 +119,11 @@ class PendingAnswers {
     try {
       loop_ = std::make_unique<ConnectionLoop>(std::move(sockets), open_(*this));
     } catch (const std::system_error& failure) {
-      throw Error(Remedy::retry, "cannot start the listener for the " + std::string(place_.purpose.challenge) +
-                                     " challenge: " + failure.code().message());
+      throw Error(Remedy::retry, "cannot start the listener for " + std::string(place_.purpose.task) + ": " +
+                                     failure.code().message());
     }
     bound_port_ = port;
-    log_.debug("listening on port " + std::to_string(port) + " for the " + std::string(place_.purpose.challenge) +
-               " challenge");
+    log_.debug("listening on port " + std::to_string(port) + " for " + std::string(place_.purpose.task));
   }
 
   const ListeningPlace place_;

@@ -546,3 +546,18 @@ TEST_CASE("watch needs neither a certificate nor a state folder, and knows whom 
   CHECK(t.load({"watch", "/certs"}).defaults.reload ==
         std::vector<ReloadRule>{{ReloadRule::Kind::process, "mosquitto", {}, ""}});
 }
+
+TEST_CASE("the status page is off unless it is asked for, and without an address for this machine alone") {
+  const Loading t;
+  const auto place = [&t](const std::string& text) {
+    return t.load({"--domain=a.example", "--status-listen=" + text}).status_listen;
+  };
+  CHECK_FALSE(t.load({"--domain=a.example"}).status_listen);
+  CHECK(place("9101") == SocketPlace(Endpoint{"127.0.0.1", 9101}));
+  CHECK(place("0.0.0.0:9101") == SocketPlace(Endpoint{"0.0.0.0", 9101}));
+  CHECK(place("[::1]:9101") == SocketPlace(Endpoint{"::1", 9101}));
+  CHECK(place("unix:/run/acme-agent/status.sock") == SocketPlace(std::filesystem::path("/run/acme-agent/status.sock")));
+  CHECK(contains(t.complaint_with({"--status-listen=unix:"}), "names no socket: write unix:PATH"));
+  CHECK(contains(t.complaint_with({"--status-listen=localhost:9101"}), "is not [ADDRESS:]PORT"));
+  CHECK(contains(t.complaint_with({"--status-listen=/run/status.sock"}), "is not [ADDRESS:]PORT"));
+}

@@ -100,6 +100,13 @@ std::string written(const Configuration& configuration) {
   text += "workers = " + std::to_string(configuration.workers) + "\n";
   text += std::string("log-level = ") + levels[static_cast<int>(configuration.log_level)] + "\n";
   text += std::string("log-format = ") + (configuration.log_format == LogFormat::json ? "json" : "text") + "\n";
+  if (configuration.status_listen) {
+    const auto* address = std::get_if<Endpoint>(&*configuration.status_listen);
+    text += "status-listen = " +
+            (address != nullptr ? address->text()
+                                : "unix:" + std::get<std::filesystem::path>(*configuration.status_listen).string()) +
+            "\n";
+  }
   for (const CertificateSettings& certificate : configuration.certificates) text += written(certificate);
   return text;
 }

@@ -2,8 +2,10 @@
 
 #include <compare>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
+#include <variant>
 
 namespace acme_agent {
 
@@ -16,6 +18,9 @@ struct Endpoint {
   std::string text() const;
   auto operator<=>(const Endpoint&) const = default;
 };
+
+/// A port, or a socket in the file system.
+using SocketPlace = std::variant<Endpoint, std::filesystem::path>;
 
 /// `HOST:PORT`, IPv6 addresses in brackets. Throws Error (ask_operator) with the rule that is broken.
 Endpoint parse_endpoint(std::string_view text);

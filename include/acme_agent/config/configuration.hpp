@@ -99,6 +99,7 @@ struct Configuration {
   int workers = 4;
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;
+  std::optional<SocketPlace> status_listen;  ///< Nothing: no status page.
 };
 
 /// The command line, taken apart.
