@@ -81,7 +81,8 @@ void write(const Proposal& proposal) {
 int init(const CommandLine& command_line, const Environment& environment) {
   Environment as_root = environment;  // who is not may still look at what would be written
   as_root.root = true;
-  Proposal proposal = propose(look_around(SystemProcesses(), "/"), first_certificate(command_line, as_root));
+  Proposal proposal =
+      propose(look_around(SystemProcesses(), "/", fs::current_path()), first_certificate(command_line, as_root));
   std::erase_if(proposal.files, [&](const Proposal::File& file) {
     const bool there = fs::exists(fs::symlink_status(file.path));
     if (there) proposal.found.push_back(file.path.string() + " is there already; it stays as it is.");

@@ -1,5 +1,7 @@
 #include <array>
+#include <fstream>
 
+#include <acme_agent/base/text.hpp>
 #include <acme_agent/setup/proposal.hpp>
 
 namespace acme_agent {
@@ -22,12 +24,24 @@ bool has_unit(const fs::path& root) {
   return false;
 }
 
+/// In the order in which Docker Compose looks for it.
+fs::path compose_file_in(const fs::path& folder) {
+  for (const char* name : {"compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"}) {
+    std::ifstream file(folder / name);
+    for (std::string line; std::getline(file, line);)
+      if (line.starts_with(' ') && trim(line) == "mosquitto:") return folder / name;
+  }
+  return {};
+}
+
 }  // namespace
 
-Surroundings look_around(const Processes& processes, const fs::path& root) {
+Surroundings look_around(const Processes& processes, const fs::path& root, const fs::path& here) {
   Surroundings seen;
   const std::vector<Process> brokers = processes.find("mosquitto");
   MosquittoPlace place{"/etc/mosquitto/mosquitto.conf", root};
+  seen.compose = compose_file_in(here);
+  if (!seen.compose.empty()) place = {here / "volumes/mosquitto/config/mosquitto.conf", "/"};  // as IOTstack has it
   if (!brokers.empty()) {
     seen.broker = brokers.front();
     if (const auto known = find_mosquitto(*seen.broker)) place = *known;

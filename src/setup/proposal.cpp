@@ -3,18 +3,46 @@
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/setup/proposal.hpp>
 
+#include "compose_example.hpp"
+
 namespace acme_agent {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// Where the broker finds the files: a container has our folder mounted as /certs.
-fs::path seen_by_broker(const Surroundings& surroundings, const FirstCertificate& wanted) {
-  return surroundings.broker && !surroundings.broker->sees_our_paths ? fs::path("/certs") : wanted.live;
-}
-
 bool in_container(const Surroundings& surroundings) {
   return surroundings.broker && !surroundings.broker->sees_our_paths;
+}
+
+bool composed(const Surroundings& surroundings) {
+  return !surroundings.compose.empty();
+}
+
+/// Where the broker finds the files: a container has the folder mounted as /certs.
+fs::path seen_by_broker(const Surroundings& surroundings, const FirstCertificate& wanted) {
+  return in_container(surroundings) || composed(surroundings) ? fs::path("/certs") : wanted.live;
+}
+
+std::string with(std::string text, std::string_view part, std::string_view replacement) {
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + replacement.size()))
+    text.replace(at, part.size(), replacement);
+  return text;
+}
+
+/// The user of Mosquitto's image, unless it runs as another one.
+std::string user_of_broker(const Surroundings& surroundings) {
+  if (!in_container(surroundings)) return "1883:1883";
+  return std::to_string(surroundings.broker->uid) + ":" + std::to_string(surroundings.broker->gid);
+}
+
+/// The file of our example, with what the operator has said.
+std::string compose_override(const Surroundings& surroundings, const FirstCertificate& wanted) {
+  std::string words;
+  const std::string next_word = "\n      - ";
+  for (const std::string& domain : wanted.domains) words += (words.empty() ? "" : next_word) + "--domain=" + domain;
+  if (!wanted.email.empty()) words += next_word + "--email=" + wanted.email;
+  return with(with(std::string(compose_example), "--domain=${DOMAIN:?}", words), "1883:1883",
+              user_of_broker(surroundings));
 }
 
 /// Mosquitto without any listener of its own is there for this machine alone, at 1883.
@@ -56,17 +84,41 @@ class Proposing {
 
   Proposal proposal() && {
     tell_broker();
+    tell_compose_file();
+    if (composed(surroundings_))
+      propose_containers();
+    else
+      propose_files();
+    return std::move(proposal_);
+  }
+
+ private:
+  void propose_files() {
     if (wanted_.configured)
       proposal_.found.push_back("The configuration has " + wanted_.name + " already.");
     else
       write(wanted_.conf, section(surroundings_, wanted_));
     look_at_port();
+    if (in_container(surroundings_))
+      proposal_.by_hand.push_back(
+          "Let the container see the folder, and devices the port, then make it anew:\n  volumes: [\"" +
+          wanted_.live.string() + ":/certs:ro\"]\n  ports: [\"8883:8883\"]");
     look_at_listeners();
     say_what_is_next();
-    return std::move(proposal_);
   }
 
- private:
+  /// acme-agent as a container beside that of the broker.
+  void propose_containers() {
+    const fs::path& compose = surroundings_.compose;
+    write(compose.parent_path() / (compose.stem().string() + ".override" + compose.extension().string()),
+          compose_override(surroundings_, wanted_));
+    look_at_listeners();
+    proposal_.next = {"docker build -f examples/container/Dockerfile -t acme-agent .    (in the sources of acme-agent)",
+                      "mkdir -p volumes/acme-agent/certs volumes/acme-agent/state",
+                      "sudo chown -R " + user_of_broker(surroundings_) + " volumes/acme-agent", "docker compose up -d",
+                      "docker compose logs acme-agent"};
+  }
+
   void write(fs::path path, std::string content) { proposal_.files.push_back({std::move(path), std::move(content)}); }
 
   void tell_broker() {
@@ -79,9 +131,14 @@ class Proposing {
                                 conf + ".");
     } else if (!conf.empty()) {
       proposal_.found.push_back("Mosquitto is here" + conf + ", and does not run.");
-    } else {
+    } else if (!composed(surroundings_)) {
       proposal_.found.emplace_back("There is no Mosquitto on this machine.");
     }
+  }
+
+  void tell_compose_file() {
+    if (composed(surroundings_))
+      proposal_.found.push_back(printable(surroundings_.compose.native()) + " has the service mosquitto.");
   }
 
   void look_at_port() {
@@ -93,10 +150,6 @@ class Proposing {
   }
 
   void look_at_listeners() {
-    if (in_container(surroundings_))
-      proposal_.by_hand.push_back(
-          "Let the container see the folder, and devices the port, then make it anew:\n  volumes: [\"" +
-          wanted_.live.string() + ":/certs:ro\"]\n  ports: [\"8883:8883\"]");
     bool has_tls = false;
     if (surroundings_.conf)
       for (const MosquittoConf::Section& one : surroundings_.conf->listeners)
@@ -104,9 +157,9 @@ class Proposing {
           has_tls = true;
           look_at_tls(one, *certfile);
         }
-    if (has_tls || (!surroundings_.broker && surroundings_.conf_path.empty())) return;
+    if (has_tls || (!surroundings_.broker && surroundings_.conf_path.empty() && !composed(surroundings_))) return;
     const std::string lines = listener(surroundings_, folder_);
-    const bool ours = surroundings_.conf && !in_container(surroundings_) && !surroundings_.conf->include_dirs.empty();
+    const bool ours = surroundings_.conf && folder_ == wanted_.live && !surroundings_.conf->include_dirs.empty();
     if (ours)
       write(fs::path(surroundings_.conf->include_dirs.back()) / "acme-agent.conf", lines);
     else

@@ -33,7 +33,7 @@ void write(const fs::path& path, const std::string& text) {
 
 TEST_CASE("on an empty machine nothing is found, and nothing is wrong with that") {
   const test::TempDir root;
-  const Surroundings seen = look_around(NoProcesses(), root.path());
+  const Surroundings seen = look_around(NoProcesses(), root.path(), root.path());
   CHECK_FALSE(seen.broker);
   CHECK(seen.conf_path.empty());
   CHECK_FALSE(seen.conf);
@@ -44,7 +44,7 @@ TEST_CASE("on an empty machine nothing is found, and nothing is wrong with that"
 TEST_CASE("a Mosquitto that does not run is found by its configuration") {
   const test::TempDir root;
   write(root / "etc/mosquitto/mosquitto.conf", "listener 1883\ninclude_dir /etc/mosquitto/conf.d\n");
-  const Surroundings seen = look_around(NoProcesses(), root.path());
+  const Surroundings seen = look_around(NoProcesses(), root.path(), root.path());
   CHECK(seen.conf_path == "/etc/mosquitto/mosquitto.conf");
   REQUIRE(seen.conf);
   CHECK(seen.conf->include_dirs == std::vector<std::string>{"/etc/mosquitto/conf.d"});
@@ -53,15 +53,26 @@ TEST_CASE("a Mosquitto that does not run is found by its configuration") {
 TEST_CASE("a unit counts only where systemd runs") {
   const test::TempDir root;
   write(root / "usr/lib/systemd/system/acme-agent.service", "");
-  CHECK_FALSE(look_around(NoProcesses(), root.path()).service);
+  CHECK_FALSE(look_around(NoProcesses(), root.path(), root.path()).service);
   fs::create_directories(root / "run/systemd/system");
-  CHECK(look_around(NoProcesses(), root.path()).service);
+  CHECK(look_around(NoProcesses(), root.path(), root.path()).service);
 }
 
 TEST_CASE("a configuration that cannot be read as one is there all the same") {
   const test::TempDir root;
   write(root / "etc/mosquitto/mosquitto.conf", std::string(2 << 20, 'x'));
-  const Surroundings seen = look_around(NoProcesses(), root.path());
+  const Surroundings seen = look_around(NoProcesses(), root.path(), root.path());
   CHECK_FALSE(seen.conf_path.empty());
   CHECK_FALSE(seen.conf);
+}
+
+TEST_CASE("a compose file counts where it has a service called mosquitto") {
+  const test::TempDir root;
+  write(root / "docker-compose.yml", "services:\n  nodered:\n    image: mosquitto:2\n");
+  CHECK(look_around(NoProcesses(), root.path(), root.path()).compose.empty());
+  write(root / "docker-compose.yml", "services:\n  mosquitto:\n    image: eclipse-mosquitto:2\n");
+  write(root / "volumes/mosquitto/config/mosquitto.conf", "listener 1883\n");
+  const Surroundings seen = look_around(NoProcesses(), root.path(), root.path());
+  CHECK(seen.compose == root / "docker-compose.yml");
+  CHECK(seen.conf_path == root / "volumes/mosquitto/config/mosquitto.conf");
 }

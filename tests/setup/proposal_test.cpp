@@ -142,3 +142,24 @@ TEST_CASE("what is configured already is not written again") {
   CHECK(content(proposal, t.wanted.conf).empty());
   CHECK(contains(said(proposal), "mydyn.example already"));
 }
+
+TEST_CASE("beside a compose file with Mosquitto goes an override with an agent of the same user") {
+  Machine t("listener 1883\n");
+  t.seen.compose = "/home/pi/IOTstack/docker-compose.yml";
+  t.wanted.domains = {"mydyn.example", "mqtt.mydyn.example"};
+  t.wanted.email = "me@mydyn.example";
+  t.broker_runs(true);
+  t.seen.broker->gid = 1884;
+  const Proposal proposal = t.proposal();
+  CHECK(proposal.files.size() == 1);
+  const std::string file = content(proposal, "/home/pi/IOTstack/docker-compose.override.yml");
+  CHECK(contains(
+      file, "      - --domain=mydyn.example\n      - --domain=mqtt.mydyn.example\n      - --email=me@mydyn.example\n"));
+  CHECK(contains(file, "user: \"1883:1884\""));
+  CHECK_FALSE(contains(file, "${"));
+  CHECK(contains(said(proposal), "  certfile /certs/fullchain.pem\n"));
+  CHECK(contains(said(proposal), "sudo chown -R 1883:1884 volumes/acme-agent"));
+  t.seen.broker.reset();
+  t.seen.compose = "compose.yaml";
+  CHECK(contains(content(t.proposal(), "compose.override.yaml"), "user: \"1883:1883\""));
+}

@@ -18,10 +18,13 @@ struct Surroundings {
   bool systemd = false;               ///< It runs this machine,
   bool service = false;               ///< and has acme-agent.service.
   std::string port_80_holder;         ///< "nginx (pid 812)"; empty: the port is free.
+  std::filesystem::path compose;      ///< A file for Docker Compose with a service called mosquitto; empty: none.
 };
 
-/// Looks around below `root` ("/") and changes nothing. What we may not look at is as if it were not there.
-Surroundings look_around(const Processes& processes, const std::filesystem::path& root);
+/// Looks around below `root` ("/") and in the folder `here`, and changes nothing. What we may not look at is as if it
+/// were not there.
+Surroundings look_around(const Processes& processes, const std::filesystem::path& root,
+                         const std::filesystem::path& here);
 
 /// What the operator has said, and where things go.
 struct FirstCertificate {
