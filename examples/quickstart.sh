@@ -19,8 +19,8 @@ die() { printf '\nquickstart: %s\n' "$*" >&2; exit 1; }
 if [ "${1-}" != --show ]; then
   title "What is needed"
   . tests/support/install.sh
-  install_missing g++ cmake ninja-build pkg-config libssl-dev libcurl4-openssl-dev libcpp-httplib-dev nlohmann-json3-dev \
-    libboost-program-options-dev libidn2-dev libsystemd-dev openssl ca-certificates pebble mosquitto mosquitto-clients libnss-wrapper
+  # shellcheck disable=SC2046
+  install_missing $(sed '/^# to test/,$d; /^#/d' tests/packages) openssl ca-certificates pebble mosquitto mosquitto-clients libnss-wrapper
 
   title "A release in build/release"
   mkdir -p build

@@ -179,7 +179,7 @@ class Check:
             return "an include must not climb out of its room"
         if quoted and public:
             return "a public header must not include a private one"
-        if quoted and not (path.parent / header).is_file():
+        if quoted and not any((path.parent / name).is_file() for name in (header, header + ".in")):
             return f'"{header}" is no private header of room {room}'
         if header.startswith(("src/", "include/")):
             return "an include must not name a folder of the project"

@@ -50,7 +50,9 @@ int status(const CommandLine& command_line, const Environment& environment) {
   std::vector<Subject> subjects;
   for (auto& [name, subject] : wanted) subjects.push_back(std::move(subject));
   const Reports reports = report_on(subjects, state, ACME_AGENT_VERSION, SystemClock().now());
-  if (command_line.json)
+  if (command_line.check)
+    std::cout << as_health(reports);
+  else if (command_line.json)
     std::cout << as_json(reports);
   else if (subjects.empty())
     std::cout << "no certificates yet in " << state.path().string()

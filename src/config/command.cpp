@@ -43,13 +43,14 @@ Then the same without --dry-run, and 'acme-agent status'.
             .arguments = "[NAME...]",
             .most_arguments = std::numeric_limits<std::size_t>::max(),
             .meaning = "what is held, what is served, what happens next",
-            .page = R"(Usage: acme-agent status [--json] [NAME...] [OPTION...]
+            .page = R"(Usage: acme-agent status [--json|--check] [NAME...] [OPTION...]
 
 Shows each certificate of the configuration, or only those named: what is held
 and until when, what the broker serves, when the next attempt is and why, and
 the last error. It changes nothing and may run beside the agent at any time.
 
---json prints the same for programs. The exit code tells the state:
+--json prints the same for programs; --check one line, for a health check. The
+exit code tells the state:
   0  all is well
   1  a certificate is missing, expired, overdue, or waits for its next try
   2  wrong usage or configuration

@@ -123,6 +123,8 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
       line.dry_run = true;
     } else if (name == "json") {
       line.json = true;
+    } else if (name == "check") {
+      line.check = true;
     } else if (name == "files") {
       line.files = true;
     } else if (name == "switch") {
@@ -151,6 +153,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     refuse_elsewhere(line.once, "once", {"run"}, line);
     refuse_elsewhere(line.dry_run, "dry-run", {"run", "renew"}, line);
     refuse_elsewhere(line.force, "force", {"renew", "account", "init"}, line);
+    refuse_elsewhere(line.check, "check", {"status"}, line);
     refuse_elsewhere(line.files, "files", {"remove"}, line);
     refuse_elsewhere(line.switch_key, "switch", {"tasmota"}, line);
     refuse_elsewhere(!line.reason.empty(), "reason", {"revoke"}, line);

@@ -316,6 +316,7 @@ constexpr std::array table = {
     Option{.group = command_line,
            .name = "json",
            .meaning = "with status, doctor, account show and tasmota: for programs"},
+    Option{.group = command_line, .name = "check", .meaning = "with status: one line alone, for a health check"},
     Option{.group = command_line, .name = "help", .short_name = 'h', .meaning = "help about the command"},
     Option{.group = command_line, .name = "version", .meaning = "the version of this program"},
 };

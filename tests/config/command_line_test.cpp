@@ -145,6 +145,7 @@ TEST_CASE("a flag of one command is refused with another") {
   CHECK(contains(refusal({"status", "--once"}), "--once goes with the command 'run' only, not with 'status'"));
   CHECK(contains(refusal({"--force"}),
                  "--force goes with the commands 'renew', 'account' and 'init' only, not with 'run'"));
+  CHECK(contains(refusal({"doctor", "--check"}), "--check goes with the command 'status' only, not with 'doctor'"));
   CHECK(contains(refusal({"--reason=superseded"}), "--reason goes with the command 'revoke' only"));
   CHECK(contains(refusal({"renew", "a.example", "--files"}), "--files goes with the command 'remove' only"));
   CHECK(parse_command_line({"revoke", "a.example", "--reason", "superseded"}).reason == "superseded");

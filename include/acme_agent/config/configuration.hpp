@@ -112,6 +112,7 @@ struct CommandLine {
   bool force = false;
   bool dry_run = false;
   bool json = false;
+  bool check = false;
   bool files = false;
   bool switch_key = false;
   std::string reason;                                        ///< Empty: none.
