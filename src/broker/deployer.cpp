@@ -200,7 +200,8 @@ class Attempt {
     const std::optional<Error> untold = reload();
     // Where nobody was told and nobody listens, waiting brings nothing: the broker may be waiting for us to get ready.
     const bool may_change = told_somebody_ || (!untold && listening(before));
-    const Sights after = may_change ? look_until_served(pair_.chain) : look(pair_.chain);
+    Sights after = may_change ? look_until_served(pair_.chain) : look(pair_.chain);
+    if (told_somebody_ && !untold && open_stale_websockets(after) && !reload()) after = look_until_served(pair_.chain);
     if (!untold) remember_told();
 
     if (is_proven(after)) {
@@ -286,6 +287,16 @@ class Attempt {
     Sight sight{endpoint, look_at(endpoint, server_name_of(target_.identifiers), timeout, stop_), {}};
     sight.verdict = judge(sight.looks, expected);
     return sight;
+  }
+
+  /// So that these listeners mind the next reload; whether there are any.
+  bool open_stale_websockets(const Sights& sights) const {
+    const Duration timeout = std::min(target_.probe_timeout, longest_look);
+    bool any = false;
+    for (const Sight& sight : sights)
+      if (sight.verdict.shown && !sight.verdict.ok)
+        any |= opens_websocket(sight.endpoint, server_name_of(target_.identifiers), timeout, stop_);
+    return any;
   }
 
   Sights look(const CertificateChain& expected) const {

@@ -92,6 +92,19 @@ std::vector<Look> look_at(const Endpoint& endpoint, const std::string& server_na
   return looks;
 }
 
+bool opens_websocket(const Endpoint& endpoint, const std::string& server_name, Duration timeout,
+                     const std::stop_token& stop) {
+  bool any = false;
+  try {
+    for (const std::string& address : resolve(endpoint.host, timeout, stop)) {
+      const Connection connection = connect_tcp(address, endpoint.port, timeout, stop);
+      any |= connection.socket.valid() && opens_websocket(connection.socket.get(), server_name, timeout, stop);
+    }
+  } catch (const Error&) {  // the look says the same
+  }
+  return any;
+}
+
 Verdict judge(const std::vector<Look>& looks, const CertificateChain& expected) {
   Verdict verdict;
   std::vector<std::string> faults;

@@ -265,4 +265,35 @@ TlsPeer look_at_tls_server(int fd, const std::string& server_name, TlsClient cli
   return peer;
 }
 
+bool opens_websocket(int fd, const std::string& server_name, Duration timeout, const std::stop_token& stop) {
+  const Ssl ssl = make_ssl(server_name, TlsClient::standard);
+  Wire wire(fd, ssl.get(), timeout, stop);
+  constexpr std::string_view opened = "HTTP/1.1 101";
+  std::string answer(opened.size(), '\0');
+  std::size_t size = 0;
+  try {
+    shake_hands(ssl.get(), wire);
+    const std::string request = "GET /mqtt HTTP/1.1\r\nHost: " + (server_name.empty() ? "localhost" : server_name) +
+                                "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                "Sec-WebSocket-Key: YWNtZS1hZ2VudC1sb29rcw==\r\nSec-WebSocket-Version: 13\r\n"
+                                "Sec-WebSocket-Protocol: mqtt\r\n\r\n";
+    require(SSL_write(ssl.get(), request.data(), static_cast<int>(request.size())) > 0, "to ask for a WebSocket");
+    wire.send_all();
+    while (size < answer.size()) {
+      const int count = SSL_read(ssl.get(), answer.data() + size, static_cast<int>(answer.size() - size));
+      if (count > 0)
+        size += static_cast<std::size_t>(count);
+      else if (SSL_get_error(ssl.get(), count) == SSL_ERROR_WANT_READ)
+        wire.receive();
+      else
+        break;
+    }
+    SSL_shutdown(ssl.get());
+    wire.send_what_fits();
+  } catch (const HandshakeFailed&) {  // whoever answers so opens none
+  }
+  take_openssl_reason();
+  return answer == opened;
+}
+
 }  // namespace acme_agent

@@ -16,7 +16,7 @@ import signal
 import threading
 
 from support import agent as the_agent
-from support import tls, tls_files
+from support import programs, tls, tls_files
 from support.case import Case, ServedCase
 from support.device_ca import DeviceCa
 
@@ -108,6 +108,29 @@ class FurtherFolders(ServedCase):
         self.assertEqual(code, 0, output)
         self.assert_served()
         self.assertEqual(other.served(), self.me.leaf())
+
+
+class Websockets(ServedCase):
+    """Mosquitto 2.0 minds no reload at such a listener until somebody has opened a WebSocket there."""
+
+    def setUp(self):
+        super().setUp()
+        self.port = programs.free_port()
+        with self.mqtt.config.open("a") as config:
+            config.write(f"listener {self.port} 127.0.0.1\nprotocol websockets\ncertfile {self.me.cert_dir}/fullchain.pem\n"
+                         f"keyfile {self.me.cert_dir}/privkey.pem\n")
+        self.me.options.update(probe=[f"localhost:{self.mqtt.port}", f"localhost:{self.port}"], probe_timeout="1s", reuse_key="no")
+
+    def test_a_listener_for_browsers_serves_each_renewal_though_nobody_has_ever_been_there(self):
+        self.serve()
+        for _ in range(2):
+            code, output = self.me.renew("--force")
+            self.assertEqual(code, 0, output)
+            self.assert_served()
+            self.assertEqual(tls.served(self.port), self.me.leaf())
+            self.device.close()
+            self.mqtt.restart()  # and it has to be opened again
+            self.device = self.mqtt.hold_session()
 
 
 class CombinedFile(ServedCase):

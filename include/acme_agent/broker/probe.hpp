@@ -37,6 +37,11 @@ std::vector<Look> look_at(const Endpoint& endpoint, const std::string& server_na
 std::vector<Look> look_as(TlsClient client, const Endpoint& endpoint, const std::string& server_name, Duration timeout,
                           const std::stop_token& stop);
 
+/// Opens a WebSocket at every address of the endpoint: whether one of them does that. Mosquitto 2.0 minds a reload at
+/// such a listener only once that has happened. Throws Stopped.
+bool opens_websocket(const Endpoint& endpoint, const std::string& server_name, Duration timeout,
+                     const std::stop_token& stop);
+
 /// The verdict of `interface.md`, Deployment 3, on the looks at one endpoint.
 struct Verdict {
   bool ok = false;         ///< At least one address accepts, and each that does serves leaf and whole chain.

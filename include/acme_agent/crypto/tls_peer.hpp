@@ -32,4 +32,8 @@ struct TlsPeer {
 TlsPeer look_at_tls_server(int fd, const std::string& server_name, TlsClient client, Duration timeout,
                            const std::stop_token& stop);
 
+/// Opens a WebSocket for MQTT (RFC 6455 4.1) over the socket `fd` as look_at_tls_server() has it, and leaves: whether
+/// the server has opened it, too.
+bool opens_websocket(int fd, const std::string& server_name, Duration timeout, const std::stop_token& stop);
+
 }  // namespace acme_agent
