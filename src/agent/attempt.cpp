@@ -42,6 +42,8 @@ void Renewer::Attempt::load() {
   stored = std::move(loaded.record);
   record = stored;
   record.cert_dir = managed.target.folder;
+  record.further_dirs.clear();
+  for (const FurtherFolder& further : managed.target.further) record.further_dirs.push_back(further.folder);
   if (!record.held || record.held->stamp != state.held_stamp()) {
     const std::string known = record.held ? record.held->fingerprint : "";
     held = state.held();

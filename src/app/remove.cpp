@@ -92,17 +92,20 @@ int remove(const CommandLine& command_line, const Environment& environment) {
   if (!looked_after) lock = lock_state(state, "try again when it is up, or stop it first");
 
   const CertificateState certificate = state.certificate(name);
-  const fs::path noted = certificate.peek_record().cert_dir;
-  const fs::path folder = noted.empty() ? state.live(name) : noted;
-  if (command_line.files) remove_files(folder);
+  const Record record = certificate.peek_record();
+  std::vector<std::string> folders = record.further_dirs;
+  folders.push_back(record.cert_dir.empty() ? state.live(name) : record.cert_dir);
+  std::vector<std::string> left;
+  for (const std::string& folder : folders) {
+    if (command_line.files) remove_files(folder);
+    std::error_code none;
+    if (fs::exists(folder, none)) left.push_back(folder);
+  }
   remove_path(certificate.folder());
-  std::error_code none;
-  std::cout << name << ": removed"
-            << (fs::exists(folder, none)
-                    ? "; " + std::string(command_line.files ? "not ours and left: " : "the files stay in ") +
-                          folder.string()
-                    : "")
-            << "\n";
+  std::cout << name << ": removed";
+  if (!left.empty())
+    std::cout << "; " << (command_line.files ? "not ours and left: " : "the files stay in ") << join(left);
+  std::cout << "\n";
   return exit_ok;
 }
 

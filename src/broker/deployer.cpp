@@ -178,6 +178,7 @@ class Attempt {
     if (installed_ && !why_unreadable_in(folder_.path())) return std::nullopt;
     const Sights before = look(pair_.chain);
     install();
+    put_into_further_folders([](const FurtherFolder& further) { return further.empty(); });
     const bool leave_alone = serves_something_better(before) || needs_restart(before);
     const std::optional<Error> untold = leave_alone ? std::nullopt : reload();
     return end(Deployment::State::done, untold ? untold->message() : "", before);
@@ -188,7 +189,7 @@ class Attempt {
     const Sights before = look(pair_.chain);
     const bool settled = installed_ && is_settled(before);
     if (!settled && (!installed_ || why_unreadable_in(folder_.path()))) install();
-    put_into_further_folders();
+    put_into_further_folders([&](const FurtherFolder& further) { return !further.holds(pair_); });
     if (settled && put_into_.empty()) return end(Deployment::State::done, "", before);
     if (const std::optional<std::string> why = needs_restart(before)) return restart_if_it_is_time(*why, before);
     const bool tell_anyway = effort == Effort::force || effort == Effort::full;
@@ -422,10 +423,11 @@ class Attempt {
   }
 
   /// One that cannot be written keeps none of the others from its files, least of all the broker.
-  void put_into_further_folders() {
+  template <class Wanted>
+  void put_into_further_folders(const Wanted& is_wanted) {
     for (const FurtherFolder& further : target_.further) {
       try {
-        if (further.holds(pair_)) continue;
+        if (!is_wanted(further)) continue;
         further.put(pair_);
         put_into_.push_back(&further);
       } catch (const Error& error) {

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/broker/further_folder.hpp>
@@ -35,6 +37,15 @@ Files comparable_files(FurtherFolder::Format format, const CertifiedKey& pair) {
 }
 
 }  // namespace
+
+bool FurtherFolder::empty() const {
+  std::error_code none;
+  std::vector<std::string> names = pair_files;
+  names.emplace_back(keystore);
+  return std::none_of(names.begin(), names.end(), [&](const std::string& name) {
+    return std::filesystem::exists(std::filesystem::symlink_status(std::filesystem::path(folder) / name, none));
+  });
+}
 
 bool FurtherFolder::holds(const CertifiedKey& pair) const {
   if (format == Format::pkcs12 && !GenerationFolder(folder).read(keystore)) return false;

@@ -228,6 +228,8 @@ void read(const json& object, Record& record) {
   std::string cert_dir;
   read(object, "cert_dir", cert_dir);
   record.cert_dir = cert_dir;
+  for (const json& element : objects(object, "further_dirs"))
+    read(element, "folder", record.further_dirs.emplace_back());
   if (const json* deploy = object_in(object, "deploy")) {
     read(*deploy, "ok", record.deploy.ok);
     read(*deploy, "next_attempt", record.deploy.next_attempt);
@@ -359,6 +361,8 @@ std::string to_json(const Record& record) {
                                {"last_told", date(record.deploy.last_told)},
                                {"rejected", text_or_null(record.deploy.rejected)},
                                {"stamp", text_or_null(record.deploy.stamp)}};
+  ordered_json further_dirs = ordered_json::array();
+  for (const std::string& folder : record.further_dirs) further_dirs.push_back({{"folder", folder}});
   return dump({{"version", our_version},
                {"inputs", record.inputs},
                {"next_attempt", date(record.next_attempt)},
@@ -371,6 +375,7 @@ std::string to_json(const Record& record) {
                {"held", held},
                {"renewal_info", renewal_info},
                {"cert_dir", record.cert_dir.string()},
+               {"further_dirs", further_dirs},
                {"deploy", deploy},
                {"served", served}});
 }

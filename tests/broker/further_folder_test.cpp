@@ -68,6 +68,27 @@ CommandResult opened(const fs::path& keystore, const std::string& password) {
 
 }  // namespace
 
+TEST_CASE("a placeholder stands in a further folder, too, where nothing lies, and gives way to the real certificate") {
+  for (const Format format : {Format::combined, Format::pkcs12}) {
+    Deploying t(format);
+    REQUIRE(Deployer(t.clock, t.log).deploy_placeholder(t.target, rsa_key(), {}));
+    const std::vector<std::string> placed = t.files();
+    CHECK_FALSE(placed.empty());
+    const CertifiedKey held = t.pair(rsa_key());
+    CHECK(t.deploy(held).state == State::done);
+    CHECK(t.files() == placed);
+    CHECK(t.target.further.front().holds(held));
+  }
+}
+
+TEST_CASE("a placeholder replaces nothing in a further folder") {
+  Deploying t;
+  std::ofstream(t.dir / "further/privkey.pem") << "somebody's";
+  REQUIRE(Deployer(t.clock, t.log).deploy_placeholder(t.target, rsa_key(), {}));
+  CHECK(t.files() == std::vector<std::string>{"privkey.pem"});
+  CHECK(t.text("further/privkey.pem") == "somebody's");
+}
+
 TEST_CASE("a further folder gets the same files, with owner and mode of its own") {
   Deploying t;
   const CertifiedKey held = t.pair(rsa_key());

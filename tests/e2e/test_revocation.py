@@ -1,5 +1,6 @@
 """A certificate is revoked, replaced and, when nobody wants it any more, removed."""
 
+import os
 import signal
 
 from support import agent as the_agent
@@ -143,6 +144,22 @@ class Removal(Case):
         code, output = self.me.once()
         self.assertEqual(code, 0, output)
         self.assertEqual(self.known(), ["stays.example"])
+
+    def test_what_lies_in_further_folders_goes_with_the_files_too(self):
+        folders = [self.folder / name for name in ("further", "java")]
+        lines = f"deploy = {folders[0]}\ndeploy = {folders[1]},format=pkcs12\n"
+        self.config.write_text(f"[stays.example]\n[goes.example]\n{lines}")
+        code, output = self.me.once()
+        self.assertEqual(code, 0, output)
+        for folder, file in zip(folders, ("privkey.pem", "keystore.p12")):
+            self.assertTrue((folder / file).exists(), output)
+        (folders[0] / "dhparam.pem").write_text("not ours")
+        self.write("stays.example")
+        code, output = self.remove("--files")
+        self.assertEqual(code, 0, output)
+        self.assertIn(f"not ours and left: {folders[0]}\n", output)
+        self.assertEqual(os.listdir(folders[0]), ["dhparam.pem"])
+        self.assertFalse(folders[1].exists())
 
     def test_a_running_agent_is_asked_and_what_it_looks_after_stays(self):
         daemon = self.me.start()

@@ -61,6 +61,7 @@ Record full_record() {
   record.deploy.rejected = "ab12";
   record.deploy.stamp = "8:1.2 0:0:416";
   record.cert_dir = "/srv/certs";
+  record.further_dirs = {"/srv/java", "/srv/nats"};
   record.served.push_back(
       {"localhost:8883", "127.0.0.1", true, *parse_rfc3339("2026-11-22T07:00:00Z"), "as it should be"});
   record.served.push_back({"localhost:8883", "::1", false, *parse_rfc3339("2026-11-22T07:00:01Z"), ""});

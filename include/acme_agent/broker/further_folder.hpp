@@ -24,6 +24,8 @@ struct FurtherFolder {
 
   /// Whether the pair lies there as put() would write it.
   bool holds(const CertifiedKey& pair) const;
+  /// Whether none of the files lies there, whoever's.
+  bool empty() const;
   /// Writes it there by one rename. Throws Error.
   void put(const CertifiedKey& pair) const;
   /// Puts back what lay there before put().

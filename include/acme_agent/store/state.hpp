@@ -175,7 +175,8 @@ struct Record {
   std::map<std::string, Standing> servers;  ///< By directory URL; those without an entry have not failed.
   std::optional<HeldFacts> held;
   RenewalAdvice advice;
-  std::filesystem::path cert_dir;  ///< Where it is deployed to.
+  std::filesystem::path cert_dir;         ///< Where it is deployed to.
+  std::vector<std::string> further_dirs;  ///< --deploy: where to besides.
   Deploy deploy;
   std::vector<Served> served;
 
