@@ -1,9 +1,14 @@
 """Broker and agent side by side in real containers: each way to tell the broker, and what happens when it is restarted."""
 
+import http.client
+import pathlib
+
 from support import programs
 from support.agent import agent_environment, span_of_day
 from support.case import Case
 from support.container import ContainedMosquitto, Podman
+
+PROXY = pathlib.Path(__file__).resolve().parents[2] / "examples/container/socket-proxy.cfg"
 
 
 class ContainerCase(Case):
@@ -74,6 +79,44 @@ class ByTheApi(ContainerCase):
         code, output = self.me.renew("--force", reload=f"container:nobody@{self.podman.socket}")
         self.assertEqual(code, 3, output)
         self.assert_one_sentence(output, f"{self.podman.socket} knows no container called nobody", "correct the name")
+
+
+class ByAProxy(ContainerCase):
+    """A real HAProxy before the socket, set up as examples/container has it."""
+
+    def setUp(self):
+        super().setUp()
+        self.address = f"127.0.0.1:{programs.free_port()}"
+        proxy = self.program("haproxy", ["/usr/sbin/haproxy", "-f", PROXY], env=programs.environment(
+            CONTAINER=self.mqtt.name, SOCKET=self.podman.serve(), LISTEN=self.address))
+        proxy.wait_for_port(int(self.address.rpartition(":")[2]))
+        self.me.options.update(reload=f"container:{self.mqtt.name}@{self.address}", reuse_key="no", owner="mosquitto")
+
+    def answer_to(self, method, path):
+        connection = http.client.HTTPConnection(self.address, timeout=10)
+        self.addCleanup(connection.close)
+        connection.request(method, path)
+        return connection.getresponse().status
+
+    def test_a_renewal_is_told_through_it_and_nothing_else_gets_through(self):
+        before = self.mqtt.served()
+        code, output = self.me.renew("--force")
+        self.assertEqual(code, 0, output)
+        self.assertNotEqual(self.mqtt.served(), before)
+        self.assert_served()
+
+        name = self.mqtt.name
+        for method, path in (("GET", "/containers/json"), ("POST", f"/containers/{name}/kill?signal=KILL"),
+                             ("POST", f"/containers/{name}/kill"), ("POST", f"/containers/{name}/exec"),
+                             ("GET", f"/containers/{name}/kill?signal=HUP"), ("POST", f"/containers/{name}/restart"),
+                             ("POST", "/containers/another/kill?signal=HUP"), ("POST", "/containers/create"),
+                             ("POST", f"/containers/{name}/kill?signal=HUP&signal=KILL")):
+            self.assertEqual(self.answer_to(method, path), 403, f"{method} {path}")
+        self.assert_served()
+
+        code, output = self.me.renew("--force", key_type="ec256", restart_window=span_of_day(-1, 1))
+        self.assertEqual(code, 3, output)
+        self.assert_one_sentence(output, f"{self.address} forbids it", f"POST /containers/{name}/restart")
 
 
 class InTheNamespaceOfTheBroker(ContainerCase):
