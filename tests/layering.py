@@ -28,6 +28,7 @@ ROOMS = {
     "setup": (("base", "sys", "broker"), ()),
     "agent": (("base", "crypto", "net", "sys", "acme", "challenge", "store", "broker", "devices"), ()),
     "status": (("base", "crypto", "sys", "store", "broker", "agent"), ("nlohmann", "prometheus")),
+    "alert": (("base", "crypto", "net", "sys", "status"), ("nlohmann",)),
     "control": (("base", "sys"), ("nlohmann",)),
 }
 # The program: every room, wired together.

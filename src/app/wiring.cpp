@@ -247,6 +247,25 @@ void Wiring::warn_of_curl() {
   if (const std::optional<std::string> warning = curl_warning()) log_.warning(*warning);
 }
 
+std::vector<std::unique_ptr<Channel>> Wiring::channels(const Configuration& configuration) const {
+  const auto connect = [] {
+    return std::make_unique<CurlTransport>(
+        CurlTransport::Options{.user_agent = user_agent(),
+                               .trust_advice = "let this machine trust its root (update-ca-certificates)",
+                               .plain_http = true});
+  };
+  std::vector<std::unique_ptr<Channel>> channels;
+  for (const AlertRule& rule : configuration.alerts) {
+    if (rule.kind == AlertRule::Kind::command)
+      channels.push_back(tell_command(rule.argv, processes_));
+    else if (rule.kind == AlertRule::Kind::url)
+      channels.push_back(tell_url(rule.url, connect));
+    else
+      channels.push_back(tell_ntfy(rule.url, connect));
+  }
+  return channels;
+}
+
 std::vector<Managed> Wiring::manage(const Configuration& configuration) {
   owners_.clear();  // users and groups may have changed
   raise_file_limit(configuration);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <acme_agent/agent/renewer.hpp>
+#include <acme_agent/alert/channel.hpp>
 #include <acme_agent/base/log.hpp>
 #include <acme_agent/config/configuration.hpp>
 #include <acme_agent/net/alpn_listener.hpp>
@@ -58,6 +59,9 @@ class Wiring {
 
   /// All that answer challenges. Not while manage() runs.
   Solvers solvers() const;
+
+  /// Those who are told about trouble.
+  std::vector<std::unique_ptr<Channel>> channels(const Configuration& configuration) const;
 
   Clock& clock() { return clock_; }
   Log& log() { return log_; }

@@ -270,6 +270,14 @@ constexpr std::array table = {
            .meaning = "where to show the status page, /metrics for Prometheus, /healthz and /status.json, to be read "
                       "only; without ADDRESS to this machine alone; or unix:PATH"},
     Option{.group = agent,
+           .name = "alert",
+           .argument = "WHOM",
+           .repeatable = true,
+           .set_agent = set_alert,
+           .default_words = "nobody",
+           .meaning = "who is told when a certificate is late, ends soon, has ended or is not served, and when it is "
+                      "good again: command:ARGV runs a program without a shell, url:URL gets JSON, ntfy:URL/TOPIC"},
+    Option{.group = agent,
            .name = "log-level",
            .argument = "LEVEL",
            .set_agent = set_log_level,
@@ -321,7 +329,7 @@ constexpr std::array table = {
     Option{.group = command_line, .name = "version", .meaning = "the version of this program"},
 };
 
-constexpr std::string_view later[] = {"mqtt", "alert", "format"};
+constexpr std::string_view later[] = {"mqtt", "format"};
 
 }  // namespace
 

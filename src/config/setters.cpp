@@ -536,6 +536,32 @@ void set_workers(const Setting& setting, Configuration& configuration) {
   configuration.workers = workers;
 }
 
+void set_alert(const Setting& setting, Configuration& configuration) {
+  const std::size_t colon = setting.value.find(':');
+  const std::string kind = setting.value.substr(0, colon);
+  const std::string argument = colon == std::string::npos ? "" : setting.value.substr(colon + 1);
+  AlertRule rule;
+  if (kind == "command" && colon != std::string::npos) {
+    rule.argv = program_with_arguments(setting, argument);
+  } else if ((kind == "url" || kind == "ntfy") && colon != std::string::npos) {
+    rule.kind = kind == "url" ? AlertRule::Kind::url : AlertRule::Kind::ntfy;
+    rule.url = argument;
+    const std::string shown = without_user(argument);
+    if (!is_url(shown, "http://") && !is_url(shown, "https://"))
+      refuse("what follows '" + kind +
+             ":' is no URL of the form https://HOST[:PORT]/PATH (it is not shown, as it may hold a secret)");
+    const std::string path = shown.substr(0, shown.find_first_of("?#"));
+    const std::size_t slash = path.find('/', path.find("://") + 3);
+    if (kind == "ntfy" && (slash == std::string::npos || path.ends_with('/')))
+      refuse("the URL of ntfy ends with a topic, like ntfy:https://ntfy.sh/TOPIC");
+  } else {
+    refuse(in_quotes(kind) + " is no way to tell: write command:PROGRAM, url:URL or ntfy:URL");
+  }
+  std::vector<AlertRule>& all = configuration.alerts;
+  if (setting.first) all.clear();
+  if (std::find(all.begin(), all.end(), rule) == all.end()) all.push_back(rule);
+}
+
 void set_status_listen(const Setting& setting, Configuration& configuration) {
   constexpr std::string_view unix_socket = "unix:";
   if (setting.value.starts_with(unix_socket)) {

@@ -561,3 +561,25 @@ TEST_CASE("the status page is off unless it is asked for, and without an address
   CHECK(contains(t.complaint_with({"--status-listen=localhost:9101"}), "is not [ADDRESS:]PORT"));
   CHECK(contains(t.complaint_with({"--status-listen=/run/status.sock"}), "is not [ADDRESS:]PORT"));
 }
+
+TEST_CASE("who is told about trouble is a program, a URL or a topic of ntfy; a secret URL is not shown") {
+  const Loading t;
+  const auto alerts = [&t](const Words& options) {
+    Words all{"--domain=a.example"};
+    all.insert(all.end(), options.begin(), options.end());
+    return t.load(all).alerts;
+  };
+  CHECK(alerts({}).empty());
+  CHECK(alerts({"--alert=command:/bin/tell 'a b'", "--alert=url:https://me:s@h.example/x",
+                "--alert=ntfy:https://n.example/t"}) ==
+        std::vector<AlertRule>{{AlertRule::Kind::command, "", {"/bin/tell", "a b"}},
+                               {AlertRule::Kind::url, "https://me:s@h.example/x", {}},
+                               {AlertRule::Kind::ntfy, "https://n.example/t", {}}});
+  CHECK(alerts({"--alert=url:https://h.example/x", "--alert=url:https://h.example/x"}).size() == 1);
+  CHECK(contains(t.complaint_with({"--alert=mail:me@a.example"}), "'mail' is no way to tell: write command:PROGRAM"));
+  CHECK(contains(t.complaint_with({"--alert=ntfy:https://ntfy.sh"}), "ends with a topic"));
+  CHECK(contains(t.complaint_with({"--alert=ntfy:https://ntfy.sh/"}), "ends with a topic"));
+  const std::string complaint = t.complaint_with({"--alert=url:ftp://me:hunter2@h.example"});
+  CHECK(contains(complaint, "is no URL of the form"));
+  CHECK_FALSE(contains(complaint, "hunter2"));
+}

@@ -100,6 +100,12 @@ std::string written(const Configuration& configuration) {
   text += "workers = " + std::to_string(configuration.workers) + "\n";
   text += std::string("log-level = ") + levels[static_cast<int>(configuration.log_level)] + "\n";
   text += std::string("log-format = ") + (configuration.log_format == LogFormat::json ? "json" : "text") + "\n";
+  for (const AlertRule& alert : configuration.alerts) {
+    text += "alert = ";
+    if (alert.kind == AlertRule::Kind::command) text += "command:" + in_quotes(alert.argv) + "\n";
+    if (alert.kind == AlertRule::Kind::url) text += "url:" + alert.url + "\n";
+    if (alert.kind == AlertRule::Kind::ntfy) text += "ntfy:" + alert.url + "\n";
+  }
   if (configuration.status_listen) {
     const auto* address = std::get_if<Endpoint>(&*configuration.status_listen);
     text += "status-listen = " +

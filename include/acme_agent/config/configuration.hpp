@@ -38,6 +38,17 @@ struct DeployRule {
   std::filesystem::path password_file;  ///< Of pkcs12; empty: "changeit", as Java has it.
 };
 
+/// One `--alert`: who is told about trouble.
+struct AlertRule {
+  enum class Kind { command, url, ntfy };
+
+  Kind kind = Kind::command;
+  std::string url;                ///< May hold a secret. Of ntfy it ends with the topic.
+  std::vector<std::string> argv;  ///< command only: as in ReloadRule.
+
+  bool operator==(const AlertRule&) const = default;
+};
+
 /// An ACME server as the operator calls it and where its directory is.
 struct Server {
   std::string name;  ///< "letsencrypt", …, or the URL as given.
@@ -99,6 +110,7 @@ struct Configuration {
   int workers = 4;
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;
+  std::vector<AlertRule> alerts;             ///< No duplicates.
   std::optional<SocketPlace> status_listen;  ///< Nothing: no status page.
 };
 

@@ -1,0 +1,78 @@
+#include "alerting.hpp"
+
+#include <limits.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+namespace acme_agent {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Duration first_look = 5min;  // a machine that comes back after weeks is to renew before anybody is told
+constexpr Duration between_looks = 15min;
+
+std::string host_name() {
+  std::array<char, HOST_NAME_MAX + 1> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "this machine";
+}
+
+}  // namespace
+
+Alerting::Alerting(const Configuration& configuration, Wiring& wiring)
+    : state_(wiring.state()),
+      clock_(wiring.clock()),
+      log_(wiring.log()),
+      alarm_(wiring.channels(configuration), state_.path() / "alerts.json", host_name(), clock_, log_),
+      subjects_(subjects_of(configuration, state_)) {}
+
+void Alerting::look(const std::stop_token& stop) {
+  try {
+    std::unique_lock lock(mutex_);
+    const std::vector<Subject> subjects = subjects_;
+    lock.unlock();
+    alarm_.look(report_on(subjects, state_, ACME_AGENT_VERSION, clock_.now()), stop);
+  } catch (const Error& error) {
+    log_.error("cannot look whether somebody is to be told: " + error.message());
+  } catch (const Stopped&) {
+  }
+}
+
+void Alerting::start() {
+  thread_ = std::jthread([this](const std::stop_token& stop) { keep_looking(stop); });
+}
+
+void Alerting::look_now() {
+  const std::lock_guard lock(mutex_);
+  look_now_ = true;
+  asked_.notify_all();
+}
+
+void Alerting::replace(const Configuration& configuration) {
+  std::vector<Subject> subjects = subjects_of(configuration, state_);
+  const std::lock_guard lock(mutex_);
+  subjects_ = std::move(subjects);
+}
+
+void Alerting::keep_looking(const std::stop_token& stop) {
+  Duration nap = first_look;
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      asked_.wait_for(lock, stop, nap, [this] { return look_now_; });
+      if (stop.stop_requested()) return;
+      look_now_ = false;
+    }
+    const Duration began = clock_.uptime();
+    look(stop);
+    clock_.sleep_for(10 * (clock_.uptime() - began), stop);  // thousands of certificates are not looked at all the time
+    nap = between_looks;
+    if (const std::optional<Duration> again = alarm_.try_again_at())
+      nap = std::clamp<Duration>(*again - clock_.uptime(), 1s, between_looks);
+  }
+}
+
+}  // namespace acme_agent
