@@ -64,6 +64,23 @@ TEST_CASE("a container is told by one request for SIGHUP at the socket, and by n
   CHECK(request.ends_with("\r\n\r\n"));
 }
 
+TEST_CASE("a container is restarted by one request, and a refusal of that names it") {
+  const TempDir dir;
+  const HttpPeer docker(no_content, Manner::once, dir / "docker.sock");
+  CHECK(reload_container("mosquitto", dir / "docker.sock", client)->restart({}));
+  REQUIRE(docker.requests().size() == 1);
+  CHECK(docker.requests().front().starts_with("POST /containers/mosquitto/restart?t=5 HTTP/1.1\r\n"));
+  const HttpPeer proxy(answer("403 Forbidden"));
+  CHECK_THROWS_WITH_AS(reload_container("mosquitto", "http://" + proxy.place(), client)->restart({}),
+                       doctest::Contains("permit POST /containers/mosquitto/restart"), Error);
+}
+
+TEST_CASE("who has no way to restart a broker says so") {
+  SystemProcesses processes;
+  CHECK_FALSE(reload_process("nobody", processes)->restart({}));
+  CHECK_FALSE(reload_command({"/bin/false"}, 1s, processes)->restart({}));
+}
+
 TEST_CASE("a socket proxy is asked at its port, past every other proxy") {
   const BrokenProxy broken;
   const HttpPeer proxy(no_content);

@@ -94,19 +94,23 @@ struct Seen {
   std::string server_name;
   bool reused = false;
   bool close_notify = false;
+  std::string said = {};
 };
 
 struct TlsOptions {
   int min_version = TLS1_2_VERSION;
   int max_version = TLS1_3_VERSION;
   bool demand_client_certificate = false;
+  std::string answer = {};  ///< To what ends with an empty line.
 };
 
 /// A server as a broker sets it up with OpenSSL, with one pair or with one of each kind.
 class TlsServer {
  public:
   explicit TlsServer(const std::vector<CertifiedKey>& pairs, TlsOptions options = {})
-      : context_(SSL_CTX_new(TLS_server_method()), SSL_CTX_free), server_([this](int fd) { serve(fd); }) {
+      : context_(SSL_CTX_new(TLS_server_method()), SSL_CTX_free),
+        answer_(options.answer),
+        server_([this](int fd) { serve(fd); }) {
     SSL_CTX_set_security_level(context_.get(), 0);
     SSL_CTX_set_min_proto_version(context_.get(), options.min_version);
     SSL_CTX_set_max_proto_version(context_.get(), options.max_version);
@@ -141,6 +145,9 @@ class TlsServer {
       seen.reused = SSL_session_reused(ssl.get()) == 1;
       char octet = 0;
       while (SSL_read(ssl.get(), &octet, 1) > 0) {
+        seen.said += octet;
+        if (!answer_.empty() && seen.said.ends_with("\r\n\r\n"))
+          SSL_write(ssl.get(), answer_.data(), static_cast<int>(answer_.size()));
       }
       seen.close_notify = (SSL_get_shutdown(ssl.get()) & SSL_RECEIVED_SHUTDOWN) != 0;
     }
@@ -150,6 +157,7 @@ class TlsServer {
   }
 
   const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context_;
+  const std::string answer_;
   std::promise<Seen> seen_;
   bool told_ = false;
   const Server server_;
@@ -197,6 +205,28 @@ TEST_CASE("the whole chain is seen as it is sent") {
     CHECK(peer.chain == pair.chain);
     CHECK(ERR_peek_error() == 0);
   }
+}
+
+TEST_CASE("a WebSocket is opened where the server opens it, too, and nowhere else") {
+  const Pairs pairs;
+  const auto opens = [&](const std::string& answer, Seen* seen = nullptr) {
+    TlsServer server({pairs.rsa}, {.answer = answer});
+    const bool result = opens_websocket(server->connect()->fd(), "a.example", 500ms, {});
+    const Seen there = server.seen();
+    if (seen != nullptr) *seen = there;
+    return result;
+  };
+  Seen seen;
+  CHECK(opens("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", &seen));
+  CHECK(seen.said.starts_with("GET /mqtt HTTP/1.1\r\nHost: a.example\r\nUpgrade: websocket\r\n"));
+  CHECK(contains(seen.said, "\r\nSec-WebSocket-Protocol: mqtt\r\n"));
+  CHECK(seen.close_notify);
+  CHECK_FALSE(opens("HTTP/1.1 404 Not Found\r\n\r\n"));
+  CHECK_FALSE(opens("HTTP/1.1 10"));  // and then nothing
+  CHECK_FALSE(opens(""));
+
+  const Server no_tls([](int fd) { wait_for_hang_up(fd); });
+  CHECK_FALSE(opens_websocket(no_tls.connect()->fd(), "", 100ms, {}));
 }
 
 TEST_CASE("of a server with two pairs each kind of client sees its own") {

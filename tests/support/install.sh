@@ -30,7 +30,7 @@ install_missing() {
   [ -d /run/systemd/system ] || return 0
   for package in $missing; do
     case $package in
-      mosquitto | caddy | nats-server | prometheus) $as_root systemctl disable --quiet --now "$package.service" ;;
+      mosquitto | caddy | nats-server | prometheus | haproxy) $as_root systemctl disable --quiet --now "$package.service" ;;
       certbot) $as_root systemctl disable --quiet --now certbot.timer ;;
       podman) $as_root systemctl disable --quiet --now podman.socket podman.service podman-restart.service podman-auto-update.timer ;;
       bind9) $as_root systemctl disable --quiet --now named.service ;;
