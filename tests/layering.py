@@ -29,6 +29,7 @@ ROOMS = {
     "agent": (("base", "crypto", "net", "sys", "acme", "challenge", "store", "broker", "devices"), ()),
     "status": (("base", "crypto", "sys", "store", "broker", "agent"), ("nlohmann", "prometheus")),
     "alert": (("base", "crypto", "net", "sys", "status"), ("nlohmann",)),
+    "mqtt": (("base", "crypto", "status"), ("nlohmann", "mosquitto")),
     "control": (("base", "sys"), ("nlohmann",)),
 }
 # The program: every room, wired together.
@@ -44,6 +45,7 @@ THIRD_PARTY = {
     "idn2": (("idn2.h",), ("PkgConfig::idn2",)),
     "systemd": (("systemd/",), ("PkgConfig::systemd",)),
     "prometheus": (("prometheus/",), ("PkgConfig::prometheus",)),
+    "mosquitto": (("mosquitto.h",), ("PkgConfig::mosquitto",)),
     "spdlog": (("spdlog/",), ("spdlog::spdlog",)),
     "doctest": (("doctest/", "doctest.h"), ("doctest::doctest",)),
 }

@@ -17,8 +17,8 @@
 #include <acme_agent/sys/service_manager.hpp>
 #include <acme_agent/sys/signals.hpp>
 
-#include "alerting.hpp"
 #include "commands.hpp"
+#include "lookout.hpp"
 #include "status_page.hpp"
 #include "wiring.hpp"
 
@@ -65,7 +65,8 @@ int exit_code_of(const std::map<std::string, Outcome>& outcomes) {
 bool needs_restart(const Configuration& running, const Configuration& fresh) {
   return running.state_dir != fresh.state_dir || running.workers != fresh.workers ||
          running.log_level != fresh.log_level || running.log_format != fresh.log_format ||
-         running.status_listen != fresh.status_listen || running.alerts != fresh.alerts;
+         running.status_listen != fresh.status_listen || running.alerts != fresh.alerts || running.mqtt != fresh.mqtt ||
+         running.mqtt_password_file != fresh.mqtt_password_file;
 }
 
 /// Whether the agent looks after this certificate, for `acme-agent remove`: a wish for nothing is refused if it does
@@ -124,8 +125,8 @@ int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& c
   if (configuration.status_listen)
     status_page.emplace(*configuration.status_listen, subjects_of(configuration, wiring.state()), wiring.state(),
                         wiring.clock(), wiring.log());
-  std::optional<Alerting> alerting;
-  if (!configuration.alerts.empty()) alerting.emplace(configuration, wiring);
+  std::optional<Lookout> lookout;
+  if (Lookout::is_wanted(configuration)) lookout.emplace(configuration, wiring);
   configuration.certificates.clear();  // the rest is still compared with what the next SIGHUP brings
   configuration.certificates.shrink_to_fit();
   Agent agent(wiring.renewer(), wiring.clock(), wiring.log(), configuration.workers);
@@ -145,12 +146,12 @@ int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& c
       const Configuration changed = load_apart(command_line, environment);
       check_machine(changed);
       agent.replace(wiring.manage(changed));
-      if (alerting) alerting->replace(changed);
+      if (lookout) lookout->replace(changed);
       if (status_page) status_page->replace(subjects_of(changed, wiring.state()));
       wiring.log().info("the configuration was read again");
       if (needs_restart(configuration, changed))
         wiring.log().warning(
-            "state-dir, workers, log-level, log-format, status-listen and alert take effect with a restart only");
+            "state-dir, workers, log-level, log-format, status-listen, alert and mqtt take effect with a restart only");
     } catch (const std::exception& error) {
       for (const std::string& line : split(error.what(), '\n')) wiring.log().error(line);
       wiring.log().error("the configuration stays as it was");
@@ -159,11 +160,11 @@ int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& c
   wiring.warn_of_curl();
   wiring.log().info("acme-agent " ACME_AGENT_VERSION " looks after " + names_of(certificates));
   const auto ready = [] { notify_service_manager("READY=1"); };
-  const auto at_rest = [&alerting] {
-    if (alerting) alerting->look_now();
+  const auto at_rest = [&lookout] {
+    if (lookout) lookout->look_now();
     give_back_memory();
   };
-  if (alerting) alerting->start();
+  if (lookout) lookout->start();
   agent.run(std::move(certificates), ready, at_rest, stop.get_token());
   return exit_ok;
 }
@@ -181,7 +182,7 @@ int run_for_now(Wiring& wiring, const Configuration& configuration, const Wish& 
     wiring.log().info("stopping");
   });
   const std::map<std::string, Outcome> outcomes = agent.run_once(std::move(certificates), wish, stop.get_token());
-  if (!configuration.alerts.empty()) Alerting(configuration, wiring).look(stop.get_token());
+  if (!configuration.alerts.empty()) Lookout(configuration, wiring).look(stop.get_token());
   return outcomes.size() < all ? exit_failed : exit_code_of(outcomes);
 }
 

@@ -219,6 +219,7 @@ void check_machine(const Configuration& configuration) {
     if (settings.dns_tsig_file && key_files.insert(settings.dns_tsig_file->native()).second)
       try_out("dns-tsig-file", [&] { read_tsig_key(*settings.dns_tsig_file); });
   }
+  try_out("mqtt", [&] { mqtt_password_in(configuration); });
   std::string all;
   for (const std::string& complaint : complaints) all += (all.empty() ? "" : "\n") + complaint;
   if (!all.empty()) throw Error(Remedy::ask_operator, all);
@@ -245,6 +246,19 @@ Wiring::Wiring(const Configuration& configuration)
 
 void Wiring::warn_of_curl() {
   if (const std::optional<std::string> warning = curl_warning()) log_.warning(*warning);
+}
+
+Secret mqtt_password_in(const Configuration& configuration) {
+  if (!configuration.mqtt_password_file) return {};
+  const std::filesystem::path& file = *configuration.mqtt_password_file;
+  try {
+    if (!configuration.mqtt || configuration.mqtt->user.empty())
+      throw Error(Remedy::ask_operator, "it is of no use without a user: give --mqtt mqtts://USER@HOST");
+    const Secret text = operators_file(file);
+    return Secret(text.reveal().substr(0, text.reveal().find_last_not_of("\r\n") + 1));
+  } catch (const Error& error) {
+    throw Error(Remedy::ask_operator, "mqtt-password-file " + printable(file.native()) + ": " + error.message());
+  }
 }
 
 std::vector<std::unique_ptr<Channel>> Wiring::channels(const Configuration& configuration) const {

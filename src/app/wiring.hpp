@@ -44,6 +44,9 @@ std::optional<DeviceTerms> device_terms_of(const CertificateSettings& settings);
 /// Throws nothing; what is wrong shows when somebody is to be told.
 std::unique_ptr<Reloader> make_reloader(const ReloadRule& rule, const Processes& processes);
 
+/// The password of --mqtt; empty where there is no file. Throws Error (ask_operator) where it cannot be read.
+Secret mqtt_password_in(const Configuration& configuration);
+
 /// Everything that lives as long as the process and is made of the configuration: the one place that knows both.
 class Wiring {
  public:

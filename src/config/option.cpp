@@ -278,6 +278,19 @@ constexpr std::array table = {
            .meaning = "who is told when a certificate is late, ends soon, has ended or is not served, and when it is "
                       "good again: command:ARGV runs a program without a shell, url:URL gets JSON, ntfy:URL/TOPIC"},
     Option{.group = agent,
+           .name = "mqtt",
+           .argument = "URL",
+           .set_agent = set_mqtt,
+           .default_words = "none",
+           .meaning = "broker that is told the state while the agent runs, with discovery for Home Assistant: "
+                      "mqtt://[USER@]HOST[:PORT], mqtts://... or unix:PATH"},
+    Option{.group = agent,
+           .name = "mqtt-password-file",
+           .argument = "FILE",
+           .set_agent = set_mqtt_password_file,
+           .default_words = "none",
+           .meaning = "file with the password of that user"},
+    Option{.group = agent,
            .name = "log-level",
            .argument = "LEVEL",
            .set_agent = set_log_level,
@@ -329,7 +342,7 @@ constexpr std::array table = {
     Option{.group = command_line, .name = "version", .meaning = "the version of this program"},
 };
 
-constexpr std::string_view later[] = {"mqtt", "format"};
+constexpr std::string_view later[] = {"format"};
 
 }  // namespace
 

@@ -536,6 +536,36 @@ void set_workers(const Setting& setting, Configuration& configuration) {
   configuration.workers = workers;
 }
 
+void set_mqtt(const Setting& setting, Configuration& configuration) {
+  constexpr std::string_view unix_socket = "unix:";
+  const std::string& text = setting.value;
+  MqttRule rule;
+  const bool plain = text.starts_with("mqtt://");
+  rule.tls = text.starts_with("mqtts://");
+  if (text.starts_with(unix_socket) && text.size() > unix_socket.size()) {
+    rule.place = absolute_path(setting, text.substr(unix_socket.size()));
+  } else if (plain || rule.tls) {
+    std::string address = text.substr(text.find("://") + 3);
+    if (const std::size_t at = address.rfind('@'); at != std::string::npos) {
+      rule.user = address.substr(0, at);
+      address.erase(0, at + 1);
+      if (rule.user.empty() || rule.user.find(':') != std::string::npos)
+        refuse(
+            "before the '@' stands a user alone (it is not shown); its password is in the file of mqtt-password-file");
+    }
+    const std::size_t host_end = address.starts_with('[') ? address.find(']') : 0;
+    const bool has_port = address.find(':', host_end) != std::string::npos;
+    rule.place = parse_endpoint(has_port ? address : address + (rule.tls ? ":8883" : ":1883"));
+  } else {
+    refuse("this is no broker: write mqtt://[USER@]HOST[:PORT], mqtts://... or unix:PATH");
+  }
+  configuration.mqtt = rule;
+}
+
+void set_mqtt_password_file(const Setting& setting, Configuration& configuration) {
+  configuration.mqtt_password_file = absolute_path(setting, setting.value);
+}
+
 void set_alert(const Setting& setting, Configuration& configuration) {
   const std::size_t colon = setting.value.find(':');
   const std::string kind = setting.value.substr(0, colon);

@@ -45,6 +45,8 @@ void set_state_dir(const Setting& setting, Configuration& configuration);
 void set_workers(const Setting& setting, Configuration& configuration);
 void set_log_level(const Setting& setting, Configuration& configuration);
 void set_log_format(const Setting& setting, Configuration& configuration);
+void set_mqtt(const Setting& setting, Configuration& configuration);
+void set_mqtt_password_file(const Setting& setting, Configuration& configuration);
 void set_alert(const Setting& setting, Configuration& configuration);
 void set_status_listen(const Setting& setting, Configuration& configuration);
 void set_quiet(const Setting& setting, Configuration& configuration);

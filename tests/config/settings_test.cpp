@@ -583,3 +583,22 @@ TEST_CASE("who is told about trouble is a program, a URL or a topic of ntfy; a s
   CHECK(contains(complaint, "is no URL of the form"));
   CHECK_FALSE(contains(complaint, "hunter2"));
 }
+
+TEST_CASE("a broker that is told the state has a URL without a password, or is a socket") {
+  const Loading t;
+  const auto rule = [&t](const std::string& text) {
+    return t.load({"--domain=a.example", "--mqtt=" + text}).mqtt.value();
+  };
+  CHECK_FALSE(t.load({"--domain=a.example"}).mqtt);
+  CHECK(rule("mqtt://broker") == MqttRule{Endpoint{"broker", 1883}, false, ""});
+  CHECK(rule("mqtts://me@broker.example") == MqttRule{Endpoint{"broker.example", 8883}, true, "me"});
+  CHECK(rule("mqtts://me@here@[::1]:9883") == MqttRule{Endpoint{"::1", 9883}, true, "me@here"});
+  CHECK(rule("mqtt://[::1]") == MqttRule{Endpoint{"::1", 1883}, false, ""});
+  CHECK(rule("unix:/run/mosquitto.sock") == MqttRule{std::filesystem::path("/run/mosquitto.sock"), false, ""});
+  const std::string complaint = t.complaint_with({"--mqtt=mqtt://me:hunter2@broker"});
+  CHECK(contains(complaint, "its password is in the file of mqtt-password-file"));
+  CHECK_FALSE(contains(complaint, "hunter2"));
+  for (const char* wrong :
+       {"broker", "http://broker", "mqtt://", "mqtt://[::1", "mqtt://broker:0", "unix:", "mqtt://@broker"})
+    CHECK_MESSAGE(contains(t.complaint_with({std::string("--mqtt=") + wrong}), "--mqtt"), wrong);
+}

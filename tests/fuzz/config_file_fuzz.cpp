@@ -106,12 +106,24 @@ std::string written(const Configuration& configuration) {
     if (alert.kind == AlertRule::Kind::url) text += "url:" + alert.url + "\n";
     if (alert.kind == AlertRule::Kind::ntfy) text += "ntfy:" + alert.url + "\n";
   }
+  if (configuration.mqtt) {
+    const auto* address = std::get_if<Endpoint>(&configuration.mqtt->place);
+    text += "mqtt = ";
+    if (address != nullptr)
+      text += (configuration.mqtt->tls ? "mqtts://" : "mqtt://") +
+              (configuration.mqtt->user.empty() ? "" : configuration.mqtt->user + "@") + address->text() + "\n";
+    else
+      text += "unix:" + std::get<std::filesystem::path>(configuration.mqtt->place).string() + "/\n";
+  }
+  if (configuration.mqtt_password_file)
+    text += "mqtt-password-file = " + configuration.mqtt_password_file->string() + "/\n";
   if (configuration.status_listen) {
     const auto* address = std::get_if<Endpoint>(&*configuration.status_listen);
-    text += "status-listen = " +
-            (address != nullptr ? address->text()
-                                : "unix:" + std::get<std::filesystem::path>(*configuration.status_listen).string()) +
-            "\n";
+    text +=
+        "status-listen = " +
+        (address != nullptr ? address->text()
+                            : "unix:" + std::get<std::filesystem::path>(*configuration.status_listen).string() + "/") +
+        "\n";
   }
   for (const CertificateSettings& certificate : configuration.certificates) text += written(certificate);
   return text;

@@ -49,6 +49,15 @@ struct AlertRule {
   bool operator==(const AlertRule&) const = default;
 };
 
+/// `--mqtt`: the broker that is told the state.
+struct MqttRule {
+  SocketPlace place;
+  bool tls = false;
+  std::string user;  ///< Empty: none.
+
+  bool operator==(const MqttRule&) const = default;
+};
+
 /// An ACME server as the operator calls it and where its directory is.
 struct Server {
   std::string name;  ///< "letsencrypt", …, or the URL as given.
@@ -110,7 +119,9 @@ struct Configuration {
   int workers = 4;
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;
-  std::vector<AlertRule> alerts;             ///< No duplicates.
+  std::vector<AlertRule> alerts;  ///< No duplicates.
+  std::optional<MqttRule> mqtt;
+  std::optional<std::filesystem::path> mqtt_password_file;
   std::optional<SocketPlace> status_listen;  ///< Nothing: no status page.
 };
 
