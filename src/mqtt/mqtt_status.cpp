@@ -171,7 +171,9 @@ class MqttStatus::Client {
     Duration wait = 1s;
     while (!stop.stop_requested()) {
       int result = connect();
-      while (result == MOSQ_ERR_SUCCESS) result = library().loop(handle_.get(), loop_milliseconds, 1);
+      // Once connected, a stop ends with our disconnect, behind what is still to be sent.
+      while (result == MOSQ_ERR_SUCCESS && (is_connected() || !stop.stop_requested()))
+        result = library().loop(handle_.get(), loop_milliseconds, 1);
       bool was_connected = false;
       {
         const std::lock_guard lock(mutex_);
@@ -188,6 +190,11 @@ class MqttStatus::Client {
       ended_.wait_for(lock, stop, wait, [] { return false; });
       wait = std::min<Duration>(2 * wait, longest_wait);
     }
+  }
+
+  bool is_connected() {
+    const std::lock_guard lock(mutex_);
+    return connected_;
   }
 
   int connect() {
