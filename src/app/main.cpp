@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/config/configuration.hpp>
@@ -26,6 +27,11 @@ int dispatch(const std::vector<std::string>& arguments, const Environment& envir
   const CommandLine command_line = parse_command_line(arguments);
   if (command_line.command == "version") {
     std::cout << "acme-agent " << ACME_AGENT_VERSION << "\n";
+    return exit_ok;
+  }
+  if (command_line.command == "help" && !command_line.format.empty()) {
+    const std::string day = format_rfc3339(TimePoint(std::chrono::seconds(ACME_AGENT_BUILT))).substr(0, 10);
+    std::cout << reference_text(command_line.format, ACME_AGENT_VERSION, day);
     return exit_ok;
   }
   if (command_line.command == "help") {

@@ -68,13 +68,12 @@ void refuse_option_as_value(const po::option& parsed) {
   refuse(name + " needs a value, but " + value + " follows; if that is the value, write " + name + "=" + value);
 }
 
-/// The flags that change what a command does belong to a few commands each.
-void refuse_elsewhere(bool given, std::string_view flag, const std::vector<std::string>& commands,
-                      const CommandLine& line) {
-  if (!given || std::find(commands.begin(), commands.end(), line.command) != commands.end()) return;
+/// What changes the work of a command belongs to a few commands each.
+void refuse_elsewhere(const Option& option, const CommandLine& line) {
+  if (option.goes_with(line.command)) return;
   std::vector<std::string> quoted;
-  for (const std::string& command : commands) quoted.push_back("'" + command + "'");
-  refuse("--" + std::string(flag) + " goes with the command" + (commands.size() == 1 ? " " : "s ") + join(quoted) +
+  for (const std::string& command : split(option.commands, ' ')) quoted.push_back("'" + command + "'");
+  refuse("--" + std::string(option.name) + " goes with the command" + (quoted.size() == 1 ? " " : "s ") + join(quoted) +
          " only, not with '" + line.command + "'; leave it out");
 }
 
@@ -101,6 +100,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   const po::options_description description = describe_options();
   CommandLine line;
   std::vector<std::string> words;
+  std::vector<const Option*> given;
   bool help = false;
   bool version = false;
   for (const po::option& parsed : parse(arguments, description).options) {
@@ -111,6 +111,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
       continue;
     }
     refuse_option_as_value(parsed);
+    given.push_back(find_option(name));
     if (name == "config") {
       if (value.empty()) refuse("--config needs a value: --config=FILE");
       if (line.config) refuse("--config is given twice; leave only one (conf.d/*.conf beside it is read too)");
@@ -133,6 +134,8 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
       line.reason = value;
     } else if (name == "as") {
       line.as = value;
+    } else if (name == "format") {
+      line.format = value;
     } else if (name == "help") {
       help = true;
     } else if (name == "version") {
@@ -150,15 +153,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     line.command = "version";
     line.arguments.clear();
   } else {
-    refuse_elsewhere(line.once, "once", {"run"}, line);
-    refuse_elsewhere(line.dry_run, "dry-run", {"run", "renew"}, line);
-    refuse_elsewhere(line.force, "force", {"renew", "account", "init"}, line);
-    refuse_elsewhere(line.check, "check", {"status"}, line);
-    refuse_elsewhere(line.files, "files", {"remove"}, line);
-    refuse_elsewhere(line.switch_key, "switch", {"tasmota"}, line);
-    refuse_elsewhere(!line.reason.empty(), "reason", {"revoke"}, line);
-    refuse_elsewhere(!line.as.empty(), "as", {"doctor"}, line);
-    refuse_elsewhere(line.json, "json", {"status", "doctor", "account", "tasmota"}, line);
+    for (const Option* const option : given) refuse_elsewhere(*option, line);
   }
   check_arguments(line);
   return line;

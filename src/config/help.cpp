@@ -73,12 +73,7 @@ std::string options_page() {
   for (const Option& option : options()) {
     if (option.group != group) page += "\n" + std::string(option.group) + "\n";
     group = option.group;
-    std::string text = std::string(option.meaning) + std::string(option.detail);
-    if (option.repeatable) text += option.comma_list ? "; repeatable, comma lists as well" : "; repeatable";
-    if (option.flag() && !option.command_line_only()) text += "; in the file: yes or no";
-    const std::string_view otherwise = option.default_value.empty() ? option.default_words : option.default_value;
-    if (!otherwise.empty()) text += " (default: " + std::string(otherwise) + ")";
-    page += head_of(option) + "\n" + std::string(10, ' ') + wrapped(text, 10) + "\n";
+    page += head_of(option) + "\n" + std::string(10, ' ') + wrapped(option.full_meaning(), 10) + "\n";
   }
   page +=
       "\nA configuration file:\n"

@@ -29,7 +29,6 @@ std::string spelled(Source source, std::string_view name) {
 
 std::string refuse_unknown(Source source, std::string_view shown, std::string_view name) {
   const std::string quoted = printable(shown, 80);
-  if (in_later_version(name)) return quoted + " is not in this version yet";
   std::vector<std::string> known;
   for (const Option& option : options())
     if (source == Source::command_line || !option.command_line_only()) known.emplace_back(option.name);

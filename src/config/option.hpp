@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include <acme_agent/config/configuration.hpp>
@@ -26,9 +27,15 @@ struct Option {
   std::string_view default_words = {};
   bool overview = false;  ///< Shown on the first page of the help.
   std::string_view meaning;
-  std::string_view detail = {};  ///< Of the meaning; on the page of options only.
+  std::string_view detail = {};    ///< Of the meaning; not on the first page of the help.
+  std::string_view example = {};   ///< A value to start from; empty: the default is one.
+  std::string_view words = {};     ///< With spaces between: values that can be completed. After a colon, more follows.
+  std::string_view commands = {};  ///< With spaces between: those that it goes with; empty: all.
 
   bool flag() const { return argument.empty(); }
+  std::string_view shown_value() const { return example.empty() ? default_value : example; }
+  std::string full_meaning() const;  ///< With what holds when nothing is said.
+  bool goes_with(std::string_view command) const;
   bool command_line_only() const { return set_certificate == nullptr && set_agent == nullptr; }
 };
 
@@ -37,8 +44,5 @@ std::span<const Option> options();
 
 /// Null if there is none.
 const Option* find_option(std::string_view name);
-
-/// Whether later versions will have an option of this name.
-bool in_later_version(std::string_view name);
 
 }  // namespace acme_agent

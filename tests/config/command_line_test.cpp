@@ -98,10 +98,6 @@ TEST_CASE("what follows two dashes are the words of watch's command, whatever th
 }
 
 TEST_CASE("what a later version brings is called by its name, not a typing error") {
-  for (const std::string option : {"format"}) {
-    CHECK(refusal({"--" + option}) == "--" + option + " is not in this version yet");
-    CHECK(refusal({"--" + option + "=x"}) == "--" + option + " is not in this version yet");
-  }
   CHECK(refusal({"ca"}) == "the command 'ca' is not in this version yet");
 }
 

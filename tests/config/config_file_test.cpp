@@ -91,12 +91,12 @@ TEST_CASE("a value may contain an equal sign") {
 TEST_CASE("all complaints of all files are told at once, each with its file and line") {
   Loading t;
   t.file("domian = a.example\nworkers = many\n\n[a.example]\nmode = 0777\n");
-  t.write("conf.d/b.conf", "[b.example]\nformat = x\nkey-type = dsa\n");
+  t.write("conf.d/b.conf", "[b.example]\nfrobnicate = x\nkey-type = dsa\n");
   const std::string complaint = t.complaint();
   CHECK(contains(complaint, "acme-agent.conf:1: unknown key 'domian': did you mean 'domain'?"));
   CHECK(contains(complaint, "acme-agent.conf:2: workers: 'many' is not a number from 1 to 64"));
   CHECK(contains(complaint, "acme-agent.conf:5: mode: mode 0777 has bits"));
-  CHECK(contains(complaint, "conf.d/b.conf:2: 'format' is not in this version yet"));
+  CHECK(contains(complaint, "conf.d/b.conf:2: unknown key 'frobnicate'"));
   CHECK(contains(complaint, "conf.d/b.conf:3: key-type: 'dsa' is not one of rsa2048"));
   CHECK(std::count(complaint.begin(), complaint.end(), '\n') == 4);
 }

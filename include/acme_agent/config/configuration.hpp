@@ -140,6 +140,7 @@ struct CommandLine {
   bool switch_key = false;
   std::string reason;                                        ///< Empty: none.
   std::string as;                                            ///< Empty: none.
+  std::string format;                                        ///< Of the help; empty: none.
   std::vector<std::pair<std::string, std::string>> options;  ///< The rest: name without dashes and value, in order.
 };
 
@@ -168,5 +169,9 @@ Configuration load_configuration(const CommandLine& command_line, const Environm
 /// The help page: an overview for an empty topic, else about one command or "options". Throws Error for an unknown
 /// topic.
 std::string help_text(const std::string& topic);
+
+/// All that the tables of commands and options say, as "man", "man-conf", "bash", "zsh", "fish" or "conf". `version` and
+/// `date` are for the man pages. Throws Error for another format.
+std::string reference_text(const std::string& format, const std::string& version, const std::string& date);
 
 }  // namespace acme_agent
