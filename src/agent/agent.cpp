@@ -60,7 +60,16 @@ class Agent::Workers {
 };
 
 Agent::Agent(const Renewer& renewer, Clock& clock, Log& log, int workers)
-    : renewer_(renewer), clock_(clock), log_(log), workers_(workers) {}
+    : renewer_(renewer), clock_(clock), log_(log), workers_(workers), nap_(longest_nap) {}
+
+void Agent::tell_alive(std::function<void(const Summary&)> alive, Duration nap) {
+  alive_ = std::move(alive);
+  nap_ = std::min(nap, longest_nap);
+}
+
+Agent::Summary Agent::summary() const {
+  return {managed_.size(), troubled_.size(), troubled_.empty() ? "" : *troubled_.begin(), agenda_.wake_at()};
+}
 
 void Agent::replace(std::vector<Managed> certificates) {
   mailbox_.put(Replace{std::move(certificates)});
@@ -91,6 +100,7 @@ void Agent::take(const std::vector<Managed>& certificates) {
   }
   for (const Kept& known : managed_)
     if (!fresh.contains(known)) agenda_.remove(known.name);
+  std::erase_if(troubled_, [&](const std::string& name) { return !fresh.contains(name); });
   for (const Kept& kept : fresh) agenda_.add(kept.name, clock_.now());
   managed_ = std::move(fresh);
 }
@@ -129,13 +139,14 @@ void Agent::run(std::vector<Managed> certificates, const std::function<void()>& 
     for (auto& [name, wish] : agenda_.take_due(now, workers.room()))
       workers.start({managed_.find(name)->whole(), wish, not_servable.contains(name)});
 
-    Duration nap = longest_nap;
+    Duration nap = nap_;
     if (const std::optional<TimePoint> wake = agenda_.wake_at(); wake && workers.room() > 0)
-      nap = std::clamp<Duration>(*wake - clock_.now(), 0ms, longest_nap);
+      nap = std::clamp<Duration>(*wake - clock_.now(), 0ms, nap_);
     if (worked && workers.at_rest() && nap > 0ms) {
       at_rest();
       worked = false;
     }
+    if (alive_) alive_(summary());
     std::optional<Message> message = mailbox_.take(nap, stop);
     if (!message) continue;
 
@@ -143,6 +154,10 @@ void Agent::run(std::vector<Managed> certificates, const std::function<void()>& 
       workers.done();
       worked = true;
       if (!agenda_.settle(settled->name, settled->outcome.next)) continue;
+      if (settled->outcome.exit_code() == 0)
+        troubled_.erase(settled->name);
+      else
+        troubled_.insert(settled->name);
       const auto [first, last] = waiting.equal_range(settled->name);
       for (auto answer = first; answer != last; ++answer) answer->second.set_value(settled->outcome);
       waiting.erase(first, last);

@@ -118,6 +118,28 @@ void give_back_memory() {
 #endif
 }
 
+std::string status_line(const Agent::Summary& summary) {
+  std::string line =
+      std::to_string(summary.certificates) + (summary.certificates == 1 ? " certificate" : " certificates");
+  if (summary.troubled > 0) line += ", trouble with " + summary.first_troubled;
+  if (summary.troubled > 1) line += " and " + std::to_string(summary.troubled - 1) + " more";
+  if (summary.next) line += "; next look at " + format_rfc3339(*summary.next);
+  return line;
+}
+
+/// The main thread tells the service manager that it lives, and what there is to see, where that has changed.
+void tell_service_manager(Agent& agent) {
+  const std::optional<std::chrono::microseconds> time = watchdog_time();
+  const Duration nap = time ? std::chrono::duration_cast<Duration>(*time / 2) : Duration::max();
+  const auto alive = [watched = time.has_value(), told = Agent::Summary()](const Agent::Summary& summary) mutable {
+    std::string state = watched ? "WATCHDOG=1\n" : "";
+    if (summary != told) state += "STATUS=" + status_line(summary);
+    if (!state.empty()) notify_service_manager(state);
+    told = summary;
+  };
+  agent.tell_alive(alive, nap);
+}
+
 int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& command_line,
                const Environment& environment) {
   std::vector<Managed> certificates = wiring.manage(configuration);
@@ -157,6 +179,7 @@ int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& c
       wiring.log().error("the configuration stays as it was");
     }
   });
+  tell_service_manager(agent);
   wiring.warn_of_curl();
   wiring.log().info("acme-agent " ACME_AGENT_VERSION " looks after " + names_of(certificates));
   const auto ready = [] { notify_service_manager("READY=1"); };

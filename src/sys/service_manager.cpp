@@ -2,13 +2,29 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
+#include <charconv>
 #include <cstring>
 
 #include <acme_agent/sys/file.hpp>
 #include <acme_agent/sys/service_manager.hpp>
 
 namespace acme_agent {
+namespace {
+
+/// Nothing if the variable is not set, or is not a whole number above 0.
+std::optional<long> number_in(const char* name) noexcept {
+  const char* const variable = ::getenv(name);
+  if (variable == nullptr) return std::nullopt;
+  const std::string_view text = variable;
+  long number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number <= 0) return std::nullopt;
+  return number;
+}
+
+}  // namespace
 
 void notify_service_manager(std::string_view state) noexcept {
   const char* const variable = ::getenv("NOTIFY_SOCKET");
@@ -24,6 +40,13 @@ void notify_service_manager(std::string_view state) noexcept {
   if (!socket.valid()) return;
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size());
   ::sendto(socket.get(), state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), length);
+}
+
+std::optional<std::chrono::microseconds> watchdog_time() noexcept {
+  const std::optional<long> time = number_in("WATCHDOG_USEC");
+  const bool meant = ::getenv("WATCHDOG_PID") == nullptr || number_in("WATCHDOG_PID") == ::getpid();
+  if (!time || !meant) return std::nullopt;
+  return std::chrono::microseconds(*time);
 }
 
 }  // namespace acme_agent

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <thread>
 
 #include <acme_agent/agent/agent.hpp>
@@ -183,4 +184,30 @@ TEST_CASE("a clock that was years ahead and is set right does not put the agent 
   while (t.record().deploy.last_look > real + 24h && std::chrono::steady_clock::now() < give_up)
     std::this_thread::sleep_for(10ms);
   CHECK(t.record().deploy.last_look < real + 24h);
+}
+
+TEST_CASE("an agent that sleeps tells all the same, as often as is wanted, that it lives, and what it has") {
+  RunningAgent t;
+  t.ca.fail_validation("bad.example", "dns", "NXDOMAIN");
+  std::mutex mutex;
+  Agent::Summary last;
+  std::atomic<int> told = 0;
+  t.agent.tell_alive(
+      [&](const Agent::Summary& summary) {
+        const std::lock_guard lock(mutex);
+        last = summary;
+        ++told;
+      },
+      1ms);
+  t.start({t.managed("bad.example"), t.managed("good.example")});
+  const auto seen = [&] {
+    const std::lock_guard lock(mutex);
+    return last.certificates == 2 && last.troubled == 1 && last.first_troubled == "bad.example" && last.next;
+  };
+  for (int waited = 0; waited < 20000 && !seen(); ++waited) std::this_thread::sleep_for(1ms);
+  CHECK(seen());
+  const int before = told;
+  for (int waited = 0; waited < 20000 && told < before + 3; ++waited) std::this_thread::sleep_for(1ms);
+  CHECK(told >= before + 3);
+  t.thread = {};  // ends before what it calls
 }

@@ -55,3 +55,21 @@ TEST_CASE("without a service manager, or with one that is gone, nothing happens"
   }
   ::unsetenv("NOTIFY_SOCKET");
 }
+
+TEST_CASE("the service manager watches only whom it means, and for a time that is one") {
+  ::unsetenv("WATCHDOG_PID");
+  ::unsetenv("WATCHDOG_USEC");
+  CHECK(!watchdog_time());
+  ::setenv("WATCHDOG_USEC", "3000000", 1);
+  CHECK(watchdog_time() == std::chrono::seconds(3));
+  ::setenv("WATCHDOG_PID", std::to_string(::getpid()).c_str(), 1);
+  CHECK(watchdog_time() == std::chrono::seconds(3));
+  ::setenv("WATCHDOG_PID", std::to_string(::getppid()).c_str(), 1);
+  CHECK(!watchdog_time());
+  ::unsetenv("WATCHDOG_PID");
+  for (const char* const bad : {"", "0", "-1", "3s", "99999999999999999999"}) {
+    ::setenv("WATCHDOG_USEC", bad, 1);
+    CHECK(!watchdog_time());
+  }
+  ::unsetenv("WATCHDOG_USEC");
+}

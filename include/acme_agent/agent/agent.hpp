@@ -22,6 +22,19 @@ class Agent {
  public:
   Agent(const Renewer& renewer, Clock& clock, Log& log, int workers);
 
+  /// What can be told of all certificates together.
+  struct Summary {
+    std::size_t certificates = 0;
+    std::size_t troubled = 0;       ///< How many had no good outcome last.
+    std::string first_troubled;     ///< One of them.
+    std::optional<TimePoint> next;  ///< When something is due.
+
+    bool operator==(const Summary&) const = default;
+  };
+
+  /// From run() on, `alive` is called each time before the main thread sleeps, and that is never longer than `nap`.
+  void tell_alive(std::function<void(const Summary&)> alive, Duration nap);
+
   /// Looks after these certificates until a stop is requested. `ready` is called once: every broker's folder holds a
   /// pair to start with. `at_rest` is called when work was done and nothing more is due.
   void run(std::vector<Managed> certificates, const std::function<void()>& ready, const std::function<void()>& at_rest,
@@ -78,6 +91,7 @@ class Agent {
     bool operator()(const auto& left, const auto& right) const { return name_of(left) < name_of(right); }
   };
 
+  Summary summary() const;
   void take(const std::vector<Managed>& certificates);
   void work(const Task& task, const std::stop_token& stop);
 
@@ -85,6 +99,9 @@ class Agent {
   Clock& clock_;
   Log& log_;
   const int workers_;
+  std::function<void(const Summary&)> alive_;
+  Duration nap_;
+  std::set<std::string> troubled_;
   Mailbox<Message> mailbox_;
   Agenda agenda_;
   std::set<Kept, ByName> managed_;
