@@ -105,7 +105,8 @@ void read_status(Process& process) {
     if (key == "CapEff:") {
       std::uint64_t capabilities = 0;
       fields >> std::hex >> capabilities;
-      constexpr std::uint64_t dac_override = 1U << 1, dac_read_search = 1U << 2;
+      constexpr std::uint64_t chown = 1U << 0, dac_override = 1U << 1, dac_read_search = 1U << 2;
+      process.gives_files_away = (capabilities & chown) != 0;
       process.reads_everything = (capabilities & (dac_override | dac_read_search)) != 0;
     }
   }

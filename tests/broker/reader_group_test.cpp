@@ -24,6 +24,12 @@ TEST_CASE("an ordinary user gives only groups that are its own") {
   CHECK_FALSE(reader_group(broker, std::nullopt, process(1000, 1000, {4})).has_value());
 }
 
+TEST_CASE("a user who may give files away gives any group") {
+  Process self = process(1000, 1000);
+  self.gives_files_away = true;
+  CHECK(reader_group({process(108, 115)}, std::nullopt, self) == 115);
+}
+
 TEST_CASE("the group mosquitto is the guess where no broker runs, if it may be given") {
   CHECK(reader_group({}, 115, process(0, 0)) == 115);
   CHECK(reader_group({}, 115, process(1000, 1000, {115})) == 115);

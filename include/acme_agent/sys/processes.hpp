@@ -25,6 +25,7 @@ struct Process {
   gid_t gid = 0;                  ///< Effective.
   std::vector<gid_t> groups;      ///< Supplementary.
   bool reads_everything = false;  ///< Has CAP_DAC_OVERRIDE or CAP_DAC_READ_SEARCH.
+  bool gives_files_away = false;  ///< Has CAP_CHOWN.
   bool survives_hangup = false;   ///< Catches or ignores SIGHUP, which ends every other process.
   bool sees_our_paths = true;     ///< In our mount namespace, as far as we may know.
 
