@@ -96,6 +96,7 @@ class Package(Case):
                 (self.root / path).symlink_to("/dev/null")
         self.mqtt = Service(self, self.machine, LIVE)
         self.ca = self.pebble(http_port=privileged_port())
+        (self.root / "usr/sbin/policy-rc.d").unlink(missing_ok=True)  # services may be started there
         self.machine.boot()
         self.addCleanup(self.keep_journal)
         self.install(package)
