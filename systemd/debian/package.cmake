@@ -54,8 +54,8 @@ reads it, makes the broker reload it, looks on the wire that it is served,
 and keeps it renewed.")
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "ca-certificates, systemd | systemd-standalone-sysusers | systemd-sysusers, init-system-helpers (>= 1.52)")
-# Loaded where D-Bus is needed, to reload systemd's units.
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libsystemd0")
+# Loaded where they are needed: D-Bus, to reload units of systemd; --mqtt.
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libsystemd0, libmosquitto1")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "mosquitto, polkitd")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${debian}/postinst ${debian}/prerm ${debian}/postrm ${debian}/conffiles)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
