@@ -58,6 +58,20 @@ Outcome Renewer::renew(const Managed& managed, const Wish& wish, const std::func
   }
 }
 
+bool Renewer::place_what_there_is(const Managed& managed, const std::stop_token& stop) const {
+  const Wish nothing_more;
+  Attempt attempt{.renewer = *this, .managed = managed, .wish = nothing_more, .stop = stop};
+  try {
+    attempt.load();
+    attempt.place_what_there_is();
+    attempt.save();
+    return attempt.pair_lies();
+  } catch (const std::exception& error) {
+    log_.error(error.what(), managed.name);
+    return false;
+  }
+}
+
 bool Renewer::is_servable(const Managed& managed) const {
   try {
     return pair_lies(managed.target, state_(managed.name).peek_record());

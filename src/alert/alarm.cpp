@@ -42,7 +42,7 @@ Alarm::Alarm(std::vector<std::unique_ptr<Channel>> channels, std::filesystem::pa
 void Alarm::look(const Reports& reports, const std::stop_token& stop) {
   std::map<std::string, Lasting> lasting;
   for (const Report& report : reports.certificates)
-    if (const Lasting now = observe(lasting_[report.name], report, reports.now); now != Lasting())
+    if (const Lasting now = observe(lasting_[report.name], report, reports.now); now.not_served || now.missing)
       lasting[report.name] = now;
   lasting_ = std::move(lasting);
   std::map<std::string, HeardByName> heard;  // of channels that are still there

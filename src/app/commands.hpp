@@ -23,6 +23,7 @@ int account(const CommandLine& command_line, const Environment& environment);
 int doctor(const CommandLine& command_line, const Environment& environment);
 int tasmota(const CommandLine& command_line, const Environment& environment);
 int import_from(const CommandLine& command_line, const Environment& environment);
+int placeholder(const CommandLine& command_line, const Environment& environment);
 int init(const CommandLine& command_line, const Environment& environment);
 int watch(const CommandLine& command_line, const Environment& environment);
 

@@ -65,7 +65,7 @@ std::string option_of_variable(std::string_view variable) {
 
 /// The others read the state folder, or may ask a running agent: they do without a certificate of ours.
 bool needs_certificate(const CommandLine& command_line) {
-  return command_line.command == "run" || command_line.command == "check";
+  return command_line.command == "run" || command_line.command == "check" || command_line.command == "placeholder";
 }
 
 bool needs_state(const CommandLine& command_line) {

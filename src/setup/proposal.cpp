@@ -37,12 +37,11 @@ std::string user_of_broker(const Surroundings& surroundings) {
 
 /// The file of our example, with what the operator has said.
 std::string compose_override(const Surroundings& surroundings, const FirstCertificate& wanted) {
-  std::string words;
-  const std::string next_word = "\n      - ";
-  for (const std::string& domain : wanted.domains) words += (words.empty() ? "" : next_word) + "--domain=" + domain;
-  if (!wanted.email.empty()) words += next_word + "--email=" + wanted.email;
-  return with(with(std::string(compose_example), "--domain=${DOMAIN:?}", words), "1883:1883",
-              user_of_broker(surroundings));
+  std::string domain = "\"";
+  for (const std::string& name : wanted.domains) domain += (domain.size() > 1 ? ", " : "") + name;
+  domain += "\"";
+  if (!wanted.email.empty()) domain += "\n      ACME_AGENT_EMAIL: \"" + wanted.email + "\"";
+  return with(with(std::string(compose_example), "\"${DOMAIN:?}\"", domain), "1883:1883", user_of_broker(surroundings));
 }
 
 /// Mosquitto without any listener of its own is there for this machine alone, at 1883.
@@ -116,7 +115,7 @@ class Proposing {
     proposal_.next = {"docker build -f examples/container/Dockerfile -t acme-agent .    (in the sources of acme-agent)",
                       "mkdir -p volumes/acme-agent/certs volumes/acme-agent/state",
                       "sudo chown -R " + user_of_broker(surroundings_) + " volumes/acme-agent", "docker compose up -d",
-                      "docker compose logs acme-agent"};
+                      "docker compose exec acme-agent acme-agent status"};
   }
 
   void write(fs::path path, std::string content) { proposal_.files.push_back({std::move(path), std::move(content)}); }

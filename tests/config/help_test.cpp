@@ -113,7 +113,7 @@ TEST_CASE("the overview names every command") {
   }
   CHECK(contains(
       help_text(""),
-      "\n  and               check, revoke, remove, account, tasmota, import, watch,\n                    init\n"));
+      "\n  and               check, revoke, remove, account, tasmota, import, watch,\n                    placeholder, init\n"));
 }
 
 TEST_CASE("an unknown topic is refused with the nearest one") {

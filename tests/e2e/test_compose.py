@@ -2,6 +2,7 @@
 
 The images are not those of a registry: each container's root is this machine's, with the user of Mosquitto's image."""
 
+import json
 import pathlib
 import re
 import shutil
@@ -57,7 +58,7 @@ class ComposeCase(Case):
         self.me.options.update(state_dir=self.me.state, cert_dir=self.me.cert_dir)
         environment = {**agent_environment(), "ACME_AGENT_SERVER": self.ca.url, "ACME_AGENT_CA_BUNDLE": self.ca.ca_bundle}
         del environment["PATH"], environment[RUN]
-        image = {"entrypoint": self.entrypoint_of_our_image(), "command": []}
+        image = {"entrypoint": self.words_of_our_image("ENTRYPOINT"), "command": []}
         self.stack = compose.Stack(self, self.podman, self.stack_folder, settings, {
             "acme-agent": image,
             "eclipse-mosquitto:2": {"entrypoint": [], "command": BROKER},
@@ -72,14 +73,17 @@ class ComposeCase(Case):
             path.write_text(re.sub(r"(?m)^mosquitto:x:\d+:(\d+:)?",
                                    "mosquitto:x:1883:" + ("1883:" if file == "passwd" else ""), path.read_text()))
 
-    def entrypoint_of_our_image(self):
-        found = re.search(r'^ENTRYPOINT \["(.*)"\]$', (EXAMPLES / "container/Dockerfile").read_text(), re.M)
-        return [found.group(1)]
+    def words_of_our_image(self, instruction):
+        found = re.search(rf"^{instruction} (\[.*\])$", (EXAMPLES / "container/Dockerfile").read_text(), re.M)
+        return json.loads(found.group(1))
+
+    def ask_agent(self, *words):
+        code, output = self.podman.run("exec", self.podman.full_name("acme-agent"), *words)
+        self.assertEqual(code, 0, output)
+        return output
 
     def renew(self):
-        code, output = self.podman.run("exec", self.podman.full_name("acme-agent"), "acme-agent", "renew", "mydyn.example",
-                                       "--force", "--state-dir=/state", "--domain=mydyn.example", "--reuse-key=no")
-        self.assertEqual(code, 0, output)
+        self.ask_agent("acme-agent", "renew", "mydyn.example", "--force")
 
     def assert_served(self):
         leaf = self.me.leaf()
@@ -125,6 +129,7 @@ class ComposeCase(Case):
         self.assertEqual(self.ca.orders(), orders)
         self.renew()
         self.assert_served()
+        self.assertEqual(self.ask_agent(*self.words_of_our_image("HEALTHCHECK .* CMD")), "ok\n")
 
 
 class Container(ComposeCase):
@@ -138,8 +143,6 @@ class Container(ComposeCase):
 
 
 class IotstackCase(ComposeCase):
-    change = ("", "")
-
     def lay_out(self, folder):
         folder.mkdir()
         config = folder / "volumes/mosquitto/config/mosquitto.conf"
@@ -151,18 +154,29 @@ class IotstackCase(ComposeCase):
         entrypoint.write_text(IOTSTACK_ENTRYPOINT)
         entrypoint.chmod(0o755)
         variables = {"DOMAIN": "mydyn.example"}
-        override = (EXAMPLES / "iotstack/docker-compose.override.yml").read_text().replace(*self.change)
-        return compose.merge(compose.read(IOTSTACK, variables), compose.read(override, variables))
+        return compose.merge(compose.read(IOTSTACK, variables), compose.read(self.override(folder), variables))
 
 
 class Iotstack(IotstackCase):
+    """With the override file as `acme-agent init` writes it, which is that of the example."""
+
+    def override(self, folder):
+        (folder / "docker-compose.yml").write_text(IOTSTACK)
+        code, output = run([self.agent_path, "init", "--force", "--domain", "mydyn.example"], cwd=folder,
+                           env=agent_environment())
+        self.assertEqual(code, 0, output)
+        return (folder / "docker-compose.override.yml").read_text()
+
     def test_the_override_file_lies_over_what_the_menu_wrote(self):
         self.tell_its_story()
         self.assertEqual(self.stack.published("mosquitto"), [(1883, 1883), (8883, 8883)])
 
 
 class IotstackTrap(IotstackCase):
-    change = ("certs:/certs:ro", "certs:/mosquitto/certs:ro")
+    def override(self, folder):
+        del folder
+        override = (EXAMPLES / "iotstack/docker-compose.override.yml").read_text()
+        return override.replace("certs:/certs:ro", "certs:/mosquitto/certs:ro")
 
     def test_a_read_only_folder_below_that_of_mosquitto_keeps_the_broker_of_iotstack_from_starting(self):
         self.stack.start("acme-agent-placeholder").wait()

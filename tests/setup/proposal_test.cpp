@@ -153,8 +153,9 @@ TEST_CASE("beside a compose file with Mosquitto goes an override with an agent o
   const Proposal proposal = t.proposal();
   CHECK(proposal.files.size() == 1);
   const std::string file = content(proposal, "/home/pi/IOTstack/docker-compose.override.yml");
-  CHECK(contains(
-      file, "      - --domain=mydyn.example\n      - --domain=mqtt.mydyn.example\n      - --email=me@mydyn.example\n"));
+  CHECK(contains(file,
+                 "      ACME_AGENT_DOMAIN: \"mydyn.example, mqtt.mydyn.example\"\n      ACME_AGENT_EMAIL: "
+                 "\"me@mydyn.example\"\n"));
   CHECK(contains(file, "user: \"1883:1884\""));
   CHECK_FALSE(contains(file, "${"));
   CHECK(contains(said(proposal), "  certfile /certs/fullchain.pem\n"));

@@ -43,6 +43,10 @@ class Renewer {
   /// The broker's folder holds a pair that a broker can start with. Cheap where nothing has changed since all was well.
   bool is_servable(const Managed& managed) const;
 
+  /// Where no pair lies in the broker's folder: what is held, else a placeholder. No server is asked. Whether a pair
+  /// lies there then.
+  bool place_what_there_is(const Managed& managed, const std::stop_token& stop) const;
+
   /// `servable` is called, perhaps from another thread, when the broker's folder holds a pair that a broker can start
   /// with, or when it is clear that this run will not bring one. Empty: nobody waits for that.
   Outcome renew(const Managed& managed, const Wish& wish, const std::function<void()>& servable,

@@ -128,7 +128,7 @@ struct Configuration {
 /// The command line, taken apart.
 struct CommandLine {
   std::string command = "run";         ///< "run", "status", "renew", "check", "revoke", "remove", "account", "tasmota",
-                                       ///< "import", "watch", "init", "help", "version".
+                                       ///< "import", "watch", "placeholder", "init", "help", "version".
   std::vector<std::string> arguments;  ///< NAME... of status and renew, COMMAND of help, and so on.
   std::optional<std::filesystem::path> config;
   bool once = false;
@@ -170,8 +170,8 @@ Configuration load_configuration(const CommandLine& command_line, const Environm
 /// topic.
 std::string help_text(const std::string& topic);
 
-/// All that the tables of commands and options say, as "man", "man-conf", "bash", "zsh", "fish" or "conf". `version` and
-/// `date` are for the man pages. Throws Error for another format.
+/// All that the tables of commands and options say, as "man", "man-conf", "bash", "zsh", "fish" or "conf". `version`
+/// and `date` are for the man pages. Throws Error for another format.
 std::string reference_text(const std::string& format, const std::string& version, const std::string& date);
 
 }  // namespace acme_agent

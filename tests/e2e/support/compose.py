@@ -93,6 +93,8 @@ class Stack:
         options = [*self.more_options, *(["--user", service["user"]] if "user" in service else [])]
         for capability in service.get("cap_drop", []):
             options += ["--cap-drop", capability]
+        options += ["--read-only"] if service.get("read_only") == "true" else []
+        options += [f"--env={key}={value}" for key, value in service.get("environment", {}).items()]
         for volume in service.get("volumes", []):
             source, rest = volume.split(":", 1)
             path = self.folder / source
