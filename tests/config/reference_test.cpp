@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <regex>
 #include <sstream>
 
 #include <acme_agent/base/text.hpp>
@@ -25,7 +24,9 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 /// A line of the configuration that is one as soon as its '#' is gone.
 bool is_setting(const std::string& line) {
-  return std::regex_match(line, std::regex("#([a-z0-9-]+ = .*|\\[.*\\])"));
+  if (line.starts_with("#[")) return line.ends_with(']');
+  const std::size_t end = line.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-", 1);
+  return line.starts_with('#') && end != std::string::npos && end > 1 && line.substr(end).starts_with(" = ");
 }
 
 /// What makes sense with another option only.
