@@ -34,6 +34,10 @@ TlsPeer look_at_tls_server(int, const std::string&, TlsClient client, Duration, 
   return peer;
 }
 
+bool opens_websocket(int, const std::string&, Duration, const std::stop_token&) {
+  return false;
+}
+
 namespace sim {
 
 const Broker* listening_broker = nullptr;
