@@ -102,6 +102,7 @@ class Package(Case):
         self.install(package)
         self.issue()
         self.reload()
+        self.secrets()
         self.watch()
         self.upgrade(package)
         self.once()
@@ -142,6 +143,24 @@ class Package(Case):
         self.configure()
         self.do("systemctl", "reload", "acme-agent")
         self.eventually(lambda: "was read again" in self.journal(), 10, "the reload")
+
+    def secrets(self):
+        """A file that only root can read is passed in by systemd."""
+        secret = "/etc/acme-agent/mqtt-password"
+        self.write(secret.lstrip("/"), "secret")
+        self.do("chmod", "600", secret)
+
+        def restart(password_file):
+            self.write(f"{DROP_IN}/mqtt.conf", f"[Service]\nLoadCredential=mqtt:{secret}\nRestart=no\nEnvironment="
+                       f"ACME_AGENT_MQTT=mqtt://me@localhost:{self.mqtt.port} ACME_AGENT_MQTT_PASSWORD_FILE={password_file}\n")
+            self.do("systemctl", "daemon-reload")
+            return self.machine.run("systemctl", "restart", "acme-agent")[0]
+        self.assertNotEqual(restart(secret), 0)
+        self.assertIn(f"{secret}", self.journal())
+        self.assertEqual(restart("%d/mqtt"), 0)
+        (self.root / DROP_IN / "mqtt.conf").unlink()
+        self.do("systemctl", "daemon-reload")
+        self.do("systemctl", "restart", "acme-agent")
 
     def watch(self):
         self.write(f"{DROP_IN}/watch.conf", "[Service]\nWatchdogSec=1s\nRestartSec=100ms\n")
