@@ -129,7 +129,8 @@ std::string troubles(const Report& report) {
   std::string html;
   const auto tell = [&html](const std::string& text) { html += "<p class=\"trouble\">" + escaped(text) + "</p>\n"; };
   if (report.failures > 0)
-    tell(report.last_error + (report.failures > 1 ? " (failed " + std::to_string(report.failures) + " times in a row)" : ""));
+    tell(report.last_error +
+         (report.failures > 1 ? " (failed " + std::to_string(report.failures) + " times in a row)" : ""));
   if (!report.deployed && !report.deployment_error.empty()) tell(report.deployment_error);
   return html;
 }

@@ -111,9 +111,9 @@ TEST_CASE("the overview names every command") {
   for (const std::string command : {"run", "status [NAME...]", "doctor [NAME...]", "renew NAME", "help"}) {
     CHECK(contains(help_text(""), "\n  " + command));
   }
-  CHECK(contains(
-      help_text(""),
-      "\n  and               check, revoke, remove, account, tasmota, import, watch,\n                    placeholder, init\n"));
+  CHECK(contains(help_text(""),
+                 "\n  and               check, revoke, remove, account, tasmota, import, watch,\n                    "
+                 "placeholder, init\n"));
 }
 
 TEST_CASE("an unknown topic is refused with the nearest one") {

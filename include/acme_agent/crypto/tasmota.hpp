@@ -19,8 +19,8 @@ struct TasmotaHeaders {
   std::string descriptor;  ///< local_ca_descriptor.h
 };
 
-/// Throws Error (ask_operator) for a certificate that is no authority's, or of a key that is neither RSA of at most 4096
-/// bits nor P-256.
+/// Throws Error (ask_operator) for a certificate that is no authority's, or of a key that is neither RSA of at most
+/// 4096 bits nor P-256.
 TasmotaHeaders tasmota_headers(const Certificate& root);
 
 }  // namespace acme_agent
