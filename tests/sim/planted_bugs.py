@@ -22,8 +22,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What it is, the file, and each exact text with what stands in its place.
 BUGS = [
     ("the broker is told to reload before the new files are there", "src/broker/deployer.cpp",
-     [("    if (!installed_ || why_unreadable_in(folder_.path())) install();",
-       "    const bool later = !installed_ || why_unreadable_in(folder_.path());"),
+     [("    if (!settled && (!installed_ || why_unreadable_in(folder_.path()))) install();",
+       "    const bool later = !settled && (!installed_ || why_unreadable_in(folder_.path()));"),
       ("const std::optional<Error> untold = reload();\n    // Where",
        "const std::optional<Error> untold = reload();\n    if (later) install();\n    // Where")]),
     ("the ladder of waits is forgotten over a restart", "src/agent/attempt.cpp",
@@ -52,6 +52,17 @@ BUGS = [
 ]
 
 
+def planted(file, changes):
+    """The text of the file with the bug in it."""
+    text = (ROOT / file).read_text()
+    for exact, replacement in changes:
+        if text.count(exact) != 1:
+            raise RuntimeError(f"{file} has this {text.count(exact)} times instead of once, so that the bug must be "
+                               f"planted elsewhere:\n{exact}")
+        text = text.replace(exact, replacement)
+    return text
+
+
 class Build:
     def __init__(self, folder):
         self.folder = folder
@@ -71,18 +82,12 @@ class Build:
     def with_bug(self, file, changes):
         """The simulation with the bug in it."""
         source = ROOT / file
-        text = source.read_text()
-        for exact, replacement in changes:
-            if text.count(exact) != 1:
-                raise RuntimeError(f"{file} has this {text.count(exact)} times instead of once, so that the bug must be "
-                                   f"planted elsewhere:\n{exact}")
-            text = text.replace(exact, replacement)
-        planted = self.place / source.name
-        planted.write_text(text)
-        compiled = planted.with_suffix(".o")
+        copy = self.place / source.name
+        copy.write_text(planted(file, changes))
+        compiled = copy.with_suffix(".o")
         command = self.compilations[str(source)]
         command = re.sub(r" -o \S+", f" -o {shlex.quote(str(compiled))}", command)
-        command = command.replace(str(source), str(planted)) + f" -I{source.parent} -w"
+        command = command.replace(str(source), str(copy)) + f" -I{source.parent} -w"
         self.run(command)
         program = self.place / "acme-agent-sim"
         self.run(self.linking.replace(" -o tests/sim/acme-agent-sim", f" {compiled} -o {program}"))
@@ -100,6 +105,7 @@ def main():
     passed = failed = 0
     for number, (what, file, changes) in enumerate(BUGS, 1):
         if options.numbers and number not in options.numbers:
+            planted(file, changes)  # that it could be
             continue
         began = time.monotonic()
         try:
