@@ -506,7 +506,6 @@ class RevocationList(ServedCase):
         self.assertEqual(code, 0, output)
         self.assertEqual(self.mqtt.served(), self.me.held_leaf())
 
-
     def test_E27_a_list_past_its_end_keeps_every_device_out_and_no_certificate(self):
         self.serve()
         self.devices.sign_list(seconds=1)
@@ -528,6 +527,32 @@ class RevocationList(ServedCase):
         self.assertIn("restart", output)
         self.assertEqual(self.mqtt.served(), first)
         self.device.ping()
+
+
+class OtherDevices(ServedCase):
+    """Without a crlfile no reload reads the CA of the devices again."""
+
+    def test_E11d_another_authority_of_the_devices_takes_a_restart_and_no_renewal_waits_for_it(self):
+        old = DeviceCa(self.folder)
+        (self.folder / "other").mkdir(mode=0o755)
+        new = DeviceCa(self.folder / "other")
+        device, newcomer = old.issue("device"), new.issue("newcomer")
+        self.mqtt.write_config(extra=f"require_certificate true\ncafile {old.certificate}")
+        self.assertEqual(self.me.once(probe="none", reload="none", owner="root:mosquitto")[0], 0)
+        self.mqtt.start()
+        replace(old.certificate, new.certificate.read_text())
+        code, output = self.me.renew("--force", reuse_key="no")
+        self.assertEqual(code, 0, output)
+        self.assert_served()
+        self.mqtt.hold_session("device", certificate=device).ping()
+        with self.assertRaises(OSError):
+            self.mqtt.hold_session("newcomer", certificate=newcomer)
+        self.mqtt.stop()
+        self.mqtt.start()
+        self.assert_served()
+        self.mqtt.hold_session("newcomer", certificate=newcomer).ping()
+        with self.assertRaises(OSError):
+            self.mqtt.hold_session("device", certificate=device)
 
 
 class GuidesLayout(ServedCase):
