@@ -49,6 +49,10 @@ int status(const CommandLine& command_line, const Environment& environment) {
 
   std::vector<Subject> subjects;
   for (auto& [name, subject] : wanted) subjects.push_back(std::move(subject));
+  if (command_line.check && subjects.empty()) {  // healthy is who has something to look after
+    std::cout << "no certificate in " << state.path().string() << "\n";
+    return exit_failed;
+  }
   const Reports reports = report_on(subjects, state, ACME_AGENT_VERSION, SystemClock().now());
   if (command_line.check)
     std::cout << as_health(reports);

@@ -269,9 +269,9 @@ Next: acme-agent watch /certs -- kill -HUP 1
 
 Where no certificate lies for the broker, lays what is held, else a self-signed
 one with the key that the real one will have, so that the broker can start. No
-server is asked, and the broker is told nothing. Where one lies, nothing is
-done, so that this may come before every start of the broker, also beside the
-agent: as ExecStartPre=, or as a container that ends before the broker's.
+server is asked. Where one lies, nothing is done, so that this may come before
+every start of the broker, also beside the agent: as ExecStartPre=, or as a
+container that ends before the broker's.
 
 The agent lays such a placeholder by itself while it waits for the server.
 Exit code 0: a certificate lies there, 1: none does, 2: wrong usage or

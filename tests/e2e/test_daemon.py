@@ -250,6 +250,13 @@ class Status(ServedCase):
         self.assertEqual(code, EXIT_BAD, output)
         self.assertEqual(json.loads(output)["certificates"][0]["state"], "missing")
 
+    def test_a_health_check_is_one_line_and_fails_where_there_is_nothing_to_look_after(self):
+        code, output = programs.run([self.agent_path, "status", "--check", f"--state-dir={self.me.state}"],
+                                    env=the_agent.agent_environment())
+        self.assertEqual((code, output), (EXIT_BAD, f"no certificate in {self.me.state}\n"))
+        self.serve()
+        self.assertEqual(self.me.run("status", "--check"), (0, "ok\n"))
+
 
 class Restart(Case):
     def crash(self, ca, moment):
