@@ -12,7 +12,6 @@
 namespace acme_agent {
 namespace {
 
-using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr std::uint64_t our_version = 1;
@@ -53,8 +52,8 @@ auto read_pem(const std::filesystem::path& path, Parse parse) -> std::optional<d
 }
 
 /// The member of an object; null if it is missing.
-const json& member(const json& object, const char* name) {
-  static const json null;
+const ordered_json& member(const ordered_json& object, const char* name) {
+  static const ordered_json null;
   const auto found = object.find(name);
   return found == object.end() ? null : *found;
 }
@@ -63,48 +62,48 @@ Damaged unexpected(const char* name, std::string_view kind) {
   return Damaged{"\"" + std::string(name) + "\" is not " + std::string(kind)};
 }
 
-void read(const json& object, const char* name, std::string& value) {
-  const json& field = member(object, name);
+void read(const ordered_json& object, const char* name, std::string& value) {
+  const ordered_json& field = member(object, name);
   if (field.is_null()) return;
   if (!field.is_string()) throw unexpected(name, "a text");
   value = field.get<std::string>();
 }
 
-void read(const json& object, const char* name, bool& value) {
-  const json& field = member(object, name);
+void read(const ordered_json& object, const char* name, bool& value) {
+  const ordered_json& field = member(object, name);
   if (field.is_null()) return;
   if (!field.is_boolean()) throw unexpected(name, "true or false");
   value = field.get<bool>();
 }
 
-void read(const json& object, const char* name, int& value) {
-  const json& field = member(object, name);
+void read(const ordered_json& object, const char* name, int& value) {
+  const ordered_json& field = member(object, name);
   if (field.is_null()) return;
   constexpr std::uint64_t largest = std::numeric_limits<int>::max();
   if (!field.is_number_unsigned() || field.get<std::uint64_t>() > largest) throw unexpected(name, "a count");
   value = field.get<int>();
 }
 
-void read(const json& object, const char* name, std::optional<TimePoint>& value) {
-  const json& field = member(object, name);
+void read(const ordered_json& object, const char* name, std::optional<TimePoint>& value) {
+  const ordered_json& field = member(object, name);
   if (field.is_null()) return;
   if (field.is_string()) value = parse_rfc3339(field.get_ref<const std::string&>());
   if (!value) throw unexpected(name, "a date");
 }
 
 /// The elements of a list, each of them an object.
-const json& objects(const json& object, const char* name) {
-  static const json empty = json::array();
-  const json& field = member(object, name);
+const ordered_json& objects(const ordered_json& object, const char* name) {
+  static const ordered_json empty = ordered_json::array();
+  const ordered_json& field = member(object, name);
   if (field.is_null()) return empty;
   if (!field.is_array()) throw unexpected(name, "a list");
-  for (const json& element : field) {
+  for (const ordered_json& element : field) {
     if (!element.is_object()) throw unexpected(name, "a list of objects");
   }
   return field;
 }
 
-void read(const json& object, AccountDocument& document) {
+void read(const ordered_json& object, AccountDocument& document) {
   read(object, "directory", document.directory);
   read(object, "url", document.url);
   read(object, "contact", document.contact);
@@ -112,14 +111,14 @@ void read(const json& object, AccountDocument& document) {
   read(object, "since", document.since);
 }
 
-void read(const json& object, OrderDocument& document) {
-  for (const json& element : objects(object, "orders")) {
+void read(const ordered_json& object, OrderDocument& document) {
+  for (const ordered_json& element : objects(object, "orders")) {
     std::string server;
     read(element, "server", server);
     read(element, "order", document.orders[server]);
   }
   read(object, "key", document.key);
-  for (const json& element : objects(object, "identifiers")) {
+  for (const ordered_json& element : objects(object, "identifiers")) {
     std::string type;
     Identifier identifier;
     read(element, "type", type);
@@ -130,13 +129,13 @@ void read(const json& object, OrderDocument& document) {
   }
 }
 
-void read(const json& object, IssuedDocument& document) {
+void read(const ordered_json& object, IssuedDocument& document) {
   read(object, "server", document.server);
   read(object, "order", document.order);
 }
 
 /// A word that we do not know keeps the default: later versions may have more reasons.
-void read(const json& object, const char* name, Reason& value) {
+void read(const ordered_json& object, const char* name, Reason& value) {
   std::string word;
   read(object, name, word);
   for (const Reason known : {Reason::ari, Reason::lifetime, Reason::missing, Reason::changed, Reason::retry,
@@ -146,28 +145,28 @@ void read(const json& object, const char* name, Reason& value) {
 }
 
 /// The member of that name, if it is there: it has to be an object.
-const json* object_in(const json& object, const char* name) {
-  const json& field = member(object, name);
+const ordered_json* object_in(const ordered_json& object, const char* name) {
+  const ordered_json& field = member(object, name);
   if (field.is_null()) return nullptr;
   if (!field.is_object()) throw unexpected(name, "an object");
   return &field;
 }
 
-void read(const json& object, Revocation& revocation) {
+void read(const ordered_json& object, Revocation& revocation) {
   read(object, "certificate", revocation.certificate);
   read(object, "fingerprint", revocation.fingerprint);
   read(object, "server", revocation.server);
   read(object, "confirmed", revocation.confirmed);
-  const json& keys = member(object, "compromised_keys");
+  const ordered_json& keys = member(object, "compromised_keys");
   if (!keys.is_array()) throw unexpected("compromised_keys", "a list");
-  for (const json& key : keys) {
+  for (const ordered_json& key : keys) {
     if (!key.is_string()) throw unexpected("compromised_keys", "a list of texts");
     revocation.compromised_keys.insert(key.get<std::string>());
   }
 }
 
-void read(const json& object, Spent& spent) {
-  const json* full_at = object_in(object, "full_at");
+void read(const ordered_json& object, Spent& spent) {
+  const ordered_json* full_at = object_in(object, "full_at");
   if (full_at == nullptr) return;
   for (const auto& [bucket, moment] : full_at->items()) {
     std::optional<TimePoint> time;
@@ -176,7 +175,7 @@ void read(const json& object, Spent& spent) {
   }
 }
 
-void read(const json& object, HeldFacts& facts) {
+void read(const ordered_json& object, HeldFacts& facts) {
   std::optional<TimePoint> not_before;
   std::optional<TimePoint> not_after;
   read(object, "stamp", facts.stamp);
@@ -192,7 +191,7 @@ void read(const json& object, HeldFacts& facts) {
   facts.validity = {*not_before, *not_after};
 }
 
-void read(const json& object, RenewalAdvice& advice) {
+void read(const ordered_json& object, RenewalAdvice& advice) {
   std::optional<TimePoint> start;
   std::optional<TimePoint> end;
   read(object, "id", advice.id);
@@ -205,7 +204,7 @@ void read(const json& object, RenewalAdvice& advice) {
   if (start && end) advice.window = {*start, *end};
 }
 
-void read(const json& object, Record& record) {
+void read(const ordered_json& object, Record& record) {
   read(object, "inputs", record.inputs);
   read(object, "next_attempt", record.next_attempt);
   read(object, "reason", record.reason);
@@ -213,7 +212,7 @@ void read(const json& object, Record& record) {
   read(object, "last_error", record.last_error);
   read(object, "failures", record.failures);
   read(object, "interrupted", record.interrupted);
-  for (const json& element : objects(object, "servers")) {
+  for (const ordered_json& element : objects(object, "servers")) {
     std::string server;
     Standing standing;
     read(element, "server", server);
@@ -223,14 +222,14 @@ void read(const json& object, Record& record) {
     read(element, "turn", standing.turn);
     record.servers.emplace(std::move(server), standing);
   }
-  if (const json* held = object_in(object, "held")) read(*held, record.held.emplace());
-  if (const json* advice = object_in(object, "renewal_info")) read(*advice, record.advice);
+  if (const ordered_json* held = object_in(object, "held")) read(*held, record.held.emplace());
+  if (const ordered_json* advice = object_in(object, "renewal_info")) read(*advice, record.advice);
   std::string cert_dir;
   read(object, "cert_dir", cert_dir);
   record.cert_dir = cert_dir;
-  for (const json& element : objects(object, "further_dirs"))
+  for (const ordered_json& element : objects(object, "further_dirs"))
     read(element, "folder", record.further_dirs.emplace_back());
-  if (const json* deploy = object_in(object, "deploy")) {
+  if (const ordered_json* deploy = object_in(object, "deploy")) {
     read(*deploy, "ok", record.deploy.ok);
     read(*deploy, "next_attempt", record.deploy.next_attempt);
     read(*deploy, "last_error", record.deploy.last_error);
@@ -240,7 +239,7 @@ void read(const json& object, Record& record) {
     read(*deploy, "rejected", record.deploy.rejected);
     read(*deploy, "stamp", record.deploy.stamp);
   }
-  for (const json& element : objects(object, "served")) {
+  for (const ordered_json& element : objects(object, "served")) {
     Served served;
     std::optional<TimePoint> checked;
     read(element, "endpoint", served.endpoint);
@@ -266,8 +265,8 @@ std::string dump(const ordered_json& object) {
   return object.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
-void check_version(const json& object, const std::filesystem::path& path) {
-  const json& version = member(object, "version");
+void check_version(const ordered_json& object, const std::filesystem::path& path) {
+  const ordered_json& version = member(object, "version");
   if (version.is_null()) return;
   if (!version.is_number_unsigned() || version == 0U) throw unexpected("version", "a version");
   if (version.get<std::uint64_t>() > our_version) {
@@ -384,7 +383,7 @@ template <class Document>
 std::optional<Document> read_document(const std::filesystem::path& path) {
   const std::optional<Secret> text = read_ours(path);
   if (!text) return std::nullopt;
-  const json object = json::parse(text->reveal(), nullptr, false);
+  const ordered_json object = ordered_json::parse(text->reveal(), nullptr, false);
   if (object.is_discarded()) throw Damaged{"it is not JSON"};
   if (!object.is_object()) throw Damaged{"it is not a JSON object"};
   check_version(object, path);
@@ -397,7 +396,7 @@ void refuse_newer(const std::filesystem::path& path) {
   try {
     const std::optional<Secret> text = read_ours(path);
     if (!text || text->reveal().starts_with(first_lines)) return;
-    const json object = json::parse(text->reveal(), nullptr, false);
+    const ordered_json object = ordered_json::parse(text->reveal(), nullptr, false);
     if (object.is_object()) check_version(object, path);
   } catch (const Damaged&) {
   }

@@ -18,13 +18,6 @@ struct RecordOnDisk {
   TempDir dir;
   CertificateState state{dir / "mydyn.example"};
   fs::path file = dir / "mydyn.example" / "record.json";
-
-  /// Another number means another file, as each write is a rename of a new one.
-  ino_t number() const {
-    struct stat status {};
-    ::stat(file.c_str(), &status);
-    return status.st_ino;
-  }
 };
 
 Record full_record() {
@@ -142,20 +135,6 @@ TEST_CASE("a record that never was is an empty one, and no damage") {
   CHECK(damaged.empty());
   CHECK(is_fresh(record));
   CHECK_FALSE(fs::exists(t.state.folder()));
-}
-
-TEST_CASE("a record is written only when it says something new") {
-  RecordOnDisk t;
-  t.state.save_record(full_record());
-  const ino_t first = t.number();
-  t.state.save_record(full_record());
-  CHECK(t.number() == first);
-  t.state.save_record(t.state.load_record().record);
-  CHECK(t.number() == first);
-  Record other = full_record();
-  other.served[1].detail = "?";
-  t.state.save_record(other);
-  CHECK(t.state.load_record().record.served[1].detail == "?");
 }
 
 TEST_CASE("a record is for nobody else, whatever the umask is") {

@@ -226,7 +226,7 @@ class CertificateState {
   Loaded load_record() const;
   /// The same without touching anything, for who does not hold the lock; a damaged one is an empty one.
   Record peek_record() const;
-  /// Only if it differs from what is stored. A power cut may cost it.
+  /// A power cut may cost it.
   void save_record(const Record& record) const;
 
   /// Throws Error (ask_operator) if a file was written by a newer version.
