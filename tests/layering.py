@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fails on an #include that the architecture forbids.
+"""Fails on an #include that the architecture forbids, and on a type that two files give the same name.
 
 Proves on planted violations first that it would; --self-test does only that.
 """
@@ -53,6 +53,7 @@ THIRD_PARTY = {
 SOURCES = {".hpp", ".cpp", ".h", ".hh", ".cc", ".cxx", ".ipp", ".inc"}
 DIRECTIVE = re.compile(r"\s*#\s*include(?:_next)?\b(.*)")
 TARGET = re.compile(r'\s*(<([^>]+)>|"([^"]+)")')
+TYPE = re.compile(r"(?:struct|class|union|enum(?: class)?) (\w+)\b(?!::)[^;]*\{")
 
 
 def third_party_of(header):
@@ -66,6 +67,7 @@ class Check:
     def __init__(self, root):
         self.root = root
         self.complaints = []
+        self.types = {}
 
     def complain(self, path, line, text):
         self.complaints.append(f"{path.relative_to(self.root)}:{line}: {text}")
@@ -149,6 +151,7 @@ class Check:
         lines = path.read_text(encoding="utf-8").splitlines()
         if public and "#pragma once" not in lines:
             self.complain(path, 1, "a public header needs #pragma once")
+        self.names(path, lines)
         for number, line in enumerate(lines, 1):
             directive = DIRECTIVE.match(line)
             if directive is None:
@@ -160,6 +163,18 @@ class Check:
             fault = self.fault(path, room, may_use, third_party, public, target)
             if fault:
                 self.complain(path, number, fault)
+
+    def names(self, path, lines):
+        """Two types of one name in one namespace, wherever they are: a linker would mix them up and say nothing."""
+        unnamed = False
+        for number, line in enumerate(lines, 1):
+            unnamed = (unnamed or line == "namespace {") and line != "}  // namespace"
+            kind = TYPE.match(line)
+            if kind is None or unnamed:
+                continue
+            other = self.types.setdefault(kind.group(1), path)
+            if other != path:
+                self.complain(path, number, f"{kind.group(1)} is a type of {other.relative_to(self.root)}, too")
 
     @staticmethod
     def fault(path, room, may_use, third_party, public, target):
@@ -196,7 +211,8 @@ def self_test():
         "include/acme_agent/crypto/key.hpp": "#pragma once\n#include <acme_agent/base/text.hpp>\n",
         "src/crypto/openssl.hpp": "#pragma once\n#include <openssl/evp.h>\n",
         "src/crypto/key.cpp": '#include "openssl.hpp"\n#include <acme_agent/crypto/key.hpp>\n// #include <curl/curl.h>\n',
-        "src/net/http.cpp": "#include <httplib.h>\n#include <sys/socket.h>\n",
+        "src/net/http.cpp": "#include <httplib.h>\n#include <sys/socket.h>\nnamespace {\nstruct Event {\n};\n}  // namespace\n",
+        "src/sys/event.cpp": "class Other;\nstruct Event final : Other {\n};\n",
         "src/app/main.cpp": "#include <acme_agent/crypto/key.hpp>\n#include <nlohmann/json.hpp>\n",
         "src/README.md": "#include <openssl/evp.h>\n",
         "CMakeLists.txt": cmake_of_the_table(),
@@ -229,6 +245,7 @@ def self_test():
         ("include/acme_agent/attic/bad.hpp", "#pragma once\n", 1),
         ("include/acme_agent/bad.hpp", "#pragma once\n", 1),
         ("include/other/bad.hpp", "#pragma once\n", 1),
+        ("src/sys/zero.cpp", "namespace {\nstruct Mine {\n};\n}  // namespace\nenum class Event {\n};\n", 5),
         ("src/attic/bad.cpp", "\n", 1),
         ("src/bad.cpp", "\n", 1),
         ("src/base/deeper/bad.cpp", "\n", 1),
