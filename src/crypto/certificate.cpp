@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
 #include <utility>
 
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/crypto/certificate.hpp>
 #include <acme_agent/crypto/digest.hpp>
 
+#include "certificate_draft.hpp"
 #include "general_names.hpp"
 #include "key_type.hpp"
 #include "openssl.hpp"
@@ -21,15 +21,6 @@ constexpr std::size_t max_chain_certificates = 20;
 constexpr std::size_t max_chain_bytes = 512 * 1024;
 constexpr std::string_view pem_begin = "-----BEGIN";
 constexpr std::string_view pem_begin_certificate = "-----BEGIN CERTIFICATE-----";
-
-/// Not by way of time_t, which ends in 2038 on 32-bit machines.
-std::optional<TimePoint> time_point(const ASN1_TIME* time) {
-  std::tm parts{};
-  if (ASN1_TIME_to_tm(time, &parts) != 1) return std::nullopt;
-  using namespace std::chrono;
-  const year_month_day day = year{parts.tm_year + 1900} / (parts.tm_mon + 1) / parts.tm_mday;
-  return sys_days{day} + hours(parts.tm_hour) + minutes(parts.tm_min) + seconds(parts.tm_sec);
-}
 
 std::optional<std::string> utf8(const ASN1_STRING* string) {
   unsigned char* text = nullptr;

@@ -1,6 +1,7 @@
 #include <openssl/core_names.h>
 #include <openssl/ecdsa.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
 
 #include <array>
 #include <mutex>
@@ -44,10 +45,17 @@ std::string minimal(const BIGNUM* value) {
   return padded(value, static_cast<std::size_t>(BN_num_bytes(value)));
 }
 
+struct Passphrase {
+  const std::optional<Secret>& given;
+  bool asked = false;
+};
+
 /// Instead of asking on the terminal, which is what OpenSSL does without a callback.
-int refuse_passphrase(char*, int, int, void* asked) {
-  *static_cast<bool*>(asked) = true;
-  return -1;
+int tell_passphrase(char* buffer, int size, int, void* context) {
+  auto& passphrase = *static_cast<Passphrase*>(context);
+  passphrase.asked = true;
+  if (!passphrase.given || passphrase.given->reveal().size() > static_cast<std::size_t>(size)) return -1;
+  return static_cast<int>(passphrase.given->reveal().copy(buffer, static_cast<std::size_t>(size)));
 }
 
 std::string describe_kind(const EVP_PKEY* key) {
@@ -119,16 +127,20 @@ PrivateKey PrivateKey::generate(KeyType type) {
   return PrivateKey(std::make_shared<Content>(std::move(key)));
 }
 
-PrivateKey PrivateKey::from_pem(const Secret& pem) {
+PrivateKey PrivateKey::from_pem(const Secret& pem, const std::optional<Secret>& given) {
   const std::string_view text = pem.reveal();
   if (text.size() > max_pem_bytes) {
     throw Error(Remedy::ask_operator, "the private key cannot be read: the text is longer than 1 MiB");
   }
   const Bio bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
   require(bio != nullptr, "to read a private key");
-  bool passphrase_asked = false;
-  Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_passphrase, &passphrase_asked));
-  if (passphrase_asked) {
+  Passphrase passphrase{given};
+  Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, tell_passphrase, &passphrase));
+  if (key == nullptr && passphrase.asked && given) {
+    take_openssl_reason();
+    throw Error(Remedy::ask_operator, "the private key is encrypted with another passphrase, or damaged");
+  }
+  if (passphrase.asked && !given) {
     take_openssl_reason();
     throw Error(Remedy::ask_operator,
                 "the private key is encrypted, and nobody is there to type its passphrase when it is needed; store it "
@@ -167,6 +179,24 @@ Secret PrivateKey::to_pem() const {
     content_->pem = Secret(contents(bio.get()));
   });
   return content_->pem;
+}
+
+Secret PrivateKey::to_encrypted_pem(const Secret& passphrase) const {
+  constexpr const char* doing = "to encrypt a private key";
+  // 16 MiB and some 50 ms for each guess, which a Raspberry Pi has to spare.
+  constexpr std::uint64_t cost = 1 << 14;
+  constexpr std::uint64_t block_size = 8;
+  X509_ALGOR* const scheme = PKCS5_pbe2_set_scrypt(EVP_aes_256_cbc(), nullptr, 16, nullptr, cost, block_size, 1);
+  std::unique_ptr<X509_ALGOR, Free<X509_ALGOR_free>> owned(scheme);
+  const std::unique_ptr<PKCS8_PRIV_KEY_INFO, Free<PKCS8_PRIV_KEY_INFO_free>> plain(EVP_PKEY2PKCS8(handle()));
+  require(scheme != nullptr && plain != nullptr, doing);
+  const std::unique_ptr<X509_SIG, Free<X509_SIG_free>> encrypted(
+      PKCS8_set0_pbe(passphrase.reveal().data(), static_cast<int>(passphrase.reveal().size()), plain.get(), scheme));
+  require(encrypted != nullptr, doing);
+  owned.release();  // it is a part of `encrypted` now
+  const Bio bio(BIO_new(BIO_s_mem()));
+  require(bio != nullptr && PEM_write_bio_PKCS8(bio.get(), encrypted.get()) == 1, doing);
+  return Secret(contents(bio.get()));
 }
 
 std::string PrivateKey::jwk() const {

@@ -1,9 +1,12 @@
 #include <openssl/pem.h>
 
 #include <acme_agent/base/error.hpp>
+#include <acme_agent/base/text.hpp>
 #include <acme_agent/crypto/certificate.hpp>
+#include <acme_agent/crypto/issuing.hpp>
 
 #include "general_names.hpp"
+#include "key_type.hpp"
 #include "openssl.hpp"
 
 namespace acme_agent {
@@ -23,15 +26,29 @@ Request parse(std::string_view text) {
   return end == begin + text.size() ? std::move(request) : nullptr;
 }
 
-}  // namespace
-
-SigningRequest read_csr(std::string_view text, const PrivateKey& key) {
+/// Signed by the key that it is for.
+Request sound(std::string_view text) {
   constexpr std::size_t longest = 65536;
-  const Request request = text.size() > longest ? nullptr : parse(text);
+  Request request = text.size() > longest ? nullptr : parse(text);
   if (!request || X509_REQ_verify(request.get(), X509_REQ_get0_pubkey(request.get())) != 1) {
     take_openssl_reason();
     throw Error(Remedy::ask_operator, "there is no sound certificate signing request in it");
   }
+  return request;
+}
+
+}  // namespace
+
+PublicKey PublicKey::from_csr(std::string_view text) {
+  std::shared_ptr<EVP_PKEY> key(X509_REQ_get_pubkey(sound(text).get()), Free<EVP_PKEY_free>());
+  if (!key_type_of(key.get()))
+    throw Error(Remedy::ask_operator, "the certificate signing request is for a kind of key that cannot be used; " +
+                                          join(key_type_words()) + " can");
+  return PublicKey(std::move(key));
+}
+
+SigningRequest read_csr(std::string_view text, const PrivateKey& key) {
+  const Request request = sound(text);
   if (EVP_PKEY_eq(X509_REQ_get0_pubkey(request.get()), key.handle()) != 1)
     throw Error(Remedy::ask_operator, "the certificate signing request was made with another key");
   const std::unique_ptr<STACK_OF(X509_EXTENSION), FreeExtensions> extensions(X509_REQ_get_extensions(request.get()));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,14 +18,17 @@ class PrivateKey {
   /// An RSA key takes a tenth of a second or more, an EC key nothing.
   static PrivateKey generate(KeyType type);
 
-  /// Reads an unencrypted PEM key (PKCS #8 or the older forms). Throws Error (ask_operator) if there is none in
-  /// `pem` or it is of a kind that KeyType does not know.
-  static PrivateKey from_pem(const Secret& pem);
+  /// Reads a PEM key (PKCS #8 or the older forms); an encrypted one wants its passphrase. Throws Error (ask_operator)
+  /// if there is none in `pem`, the passphrase does not fit, or it is of a kind that KeyType does not know.
+  static PrivateKey from_pem(const Secret& pem, const std::optional<Secret>& passphrase = std::nullopt);
 
   KeyType type() const;
 
   /// PKCS #8, unencrypted.
   Secret to_pem() const;
+
+  /// PKCS #8, encrypted by AES-256 with a key that scrypt makes of the passphrase (RFC 7914); another text each time.
+  Secret to_encrypted_pem(const Secret& passphrase) const;
 
   /// The public key as a JWK (RFC 7517) in the canonical form that RFC 7638 3 hashes. EC keys and RSA keys.
   std::string jwk() const;
