@@ -20,6 +20,7 @@ ROOMS = {
     "acme": (("base", "crypto", "net"), ("nlohmann",)),
     "store": (("base", "crypto", "sys"), ("nlohmann",)),
     "certbot": (("base", "crypto", "sys"), ("nlohmann",)),
+    "authority": (("base", "crypto", "sys"), ("nlohmann",)),
     "dns": (("base", "crypto", "sys"), ()),
     "challenge": (("base", "crypto", "net", "sys", "dns"), ()),
     "broker": (("base", "crypto", "net", "sys"), ()),

@@ -1,0 +1,90 @@
+#include "revocations.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/crypto/revocation_list.hpp>
+#include <acme_agent/sys/file.hpp>
+
+namespace acme_agent {
+namespace {
+
+constexpr Duration day = std::chrono::hours(24);
+constexpr Duration list_lifetime = 30 * day;
+constexpr Duration kept_on_list = 60 * day;  // RFC 5280 3.3: on one list more than it is in date
+constexpr std::size_t largest = 16 << 20;
+
+/// Of a root and of its authority for devices.
+struct Lists {
+  RevocationList root;
+  RevocationList devices;
+};
+
+/// As they lie there; nothing where they are missing or damaged.
+std::optional<Lists> read_lists(const std::filesystem::path& path, std::string& text) {
+  const std::optional<Secret> pem = read_file(path, largest);
+  if (!pem) return std::nullopt;
+  text = pem->reveal();
+  try {
+    const std::vector<RevocationList> lists = read_crls(text);
+    if (lists.size() == 2) return Lists{lists[0], lists[1]};
+  } catch (const Error&) {
+  }
+  return std::nullopt;
+}
+
+std::vector<RevokedCertificate> entries_of(const Root& root, const std::vector<RevokedCertificate>& before,
+                                           const std::vector<IssuedDevice>& devices, TimePoint now) {
+  std::map<std::string, RevokedCertificate> entries;
+  for (const RevokedCertificate& entry : before) entries.emplace(entry.serial, entry);
+  const Certificate probe = read_certificate(root.folder / "revoked.pem");
+  entries.insert({probe.serial(), {probe.serial(), probe.validity().not_before}});
+  for (const IssuedDevice& device : devices) {
+    if (device.issuer != root.id()) continue;
+    if (device.revoked) entries.insert({device.serial, {device.serial, *device.revoked, device.reason}});
+    if (device.validity.not_after + kept_on_list < now) entries.erase(device.serial);
+  }
+  std::vector<RevokedCertificate> list;
+  for (const auto& [serial, entry] : entries) list.push_back(entry);
+  return list;
+}
+
+bool same_serials(std::vector<RevokedCertificate> one, std::vector<RevokedCertificate> other) {
+  std::ranges::sort(one, {}, &RevokedCertificate::serial);
+  std::ranges::sort(other, {}, &RevokedCertificate::serial);
+  return std::ranges::equal(one, other, {}, &RevokedCertificate::serial, &RevokedCertificate::serial);
+}
+
+/// Signed by now and for a while yet; one that begins later was made by a clock that was wrong.
+bool fresh(const RevocationList& list, TimePoint now) {
+  return list.this_update <= now && list.next_update && *list.next_update - now > list_lifetime / 2;
+}
+
+/// Larger than the number before, also where the list before is lost.
+std::uint64_t next_number(std::uint64_t before, TimePoint now) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
+  return std::max(before + 1, static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 1)));
+}
+
+}  // namespace
+
+std::string revocation_lists(const Root& root, const std::vector<IssuedDevice>& devices,
+                             const std::function<std::optional<Secret>()>& passphrase, TimePoint now) {
+  const std::filesystem::path path = root.folder / "devices.crl";
+  std::string text;
+  const Lists before = read_lists(path, text).value_or(Lists{});
+  const std::vector<RevokedCertificate> revoked = entries_of(root, before.devices.revoked, devices, now);
+  if (fresh(before.root, now) && fresh(before.devices, now) && same_serials(revoked, before.devices.revoked))
+    return text;
+  const std::optional<Secret> secret = passphrase();
+  const auto signed_list = [&](const char* name, const RevocationList& old, std::vector<RevokedCertificate> entries) {
+    return make_crl(read_pair(root.folder, name, secret),
+                    {"", next_number(old.number, now), now, now + list_lifetime, std::move(entries)});
+  };
+  text = signed_list("root", before.root, {}) + signed_list("devices", before.devices, revoked);
+  write_file(path, text, Ownership{});
+  return text;
+}
+
+}  // namespace acme_agent

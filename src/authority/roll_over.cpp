@@ -1,0 +1,95 @@
+#include "roll_over.hpp"
+
+#include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/base/text.hpp>
+#include <acme_agent/sys/file.hpp>
+
+namespace acme_agent {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration servers_lifetime = 1826 * Duration(24h);
+
+bool half_over(const Validity& validity, TimePoint now) {
+  return now - validity.not_before >= validity.lifetime() / 2;
+}
+
+CertifiedKey probe_client(const Issuer& devices, const Validity& validity) {
+  const PrivateKey key = PrivateKey::generate(KeyType::ec256);
+  return {key, CertificateChain(
+                   {issue_client_certificate(devices, key, "acme-agent-probe", validity), devices.certificate})};
+}
+
+/// A root, an authority for devices below it, and two clients to probe with, all for the same time.
+void make_root(const std::filesystem::path& roots, const std::optional<Root>& before, const Making& making) {
+  const Validity validity = from_now(making.now, root_lifetime);
+  const PrivateKey key = PrivateKey::generate(making.key_type);
+  const std::string id = id_of(key);
+  const Issuer root{key, acme_agent::make_root(key, "acme-agent root " + id, making.name_constraints, validity)};
+  const PrivateKey devices_key = PrivateKey::generate(making.key_type);
+  const Issuer devices{devices_key,
+                       issue_intermediate(root, devices_key, "acme-agent devices " + id, Purpose::client, validity)};
+  std::optional<Certificate> cross;
+  if (before) cross = cross_sign(read_pair(before->folder, "root", making.passphrase), root.certificate);
+  place_folder(roots / id, [&](const std::filesystem::path& folder) {
+    write_pair(folder, "root", root.key, root.certificate, making.passphrase);
+    write_pair(folder, "devices", devices.key, devices.certificate, making.passphrase);
+    for (const char* name : {"good", "revoked"}) {
+      const CertifiedKey probe = probe_client(devices, validity);
+      write_pair(folder, name, probe.key, probe.chain.leaf(), making.passphrase);
+    }
+    if (cross) create_file(folder / "cross.pem", cross->pem(), Ownership{});
+  });
+}
+
+void make_servers(const std::filesystem::path& servers, const Root& root, const Making& making) {
+  const Issuer issuer = read_pair(root.folder, "root", making.passphrase);
+  const PrivateKey key = PrivateKey::generate(making.key_type);
+  const std::string id = id_of(key);
+  const Certificate certificate = issue_intermediate(issuer, key, "acme-agent servers " + id, Purpose::server,
+                                                     from_now(making.now, servers_lifetime));
+  place_folder(servers / id, [&](const std::filesystem::path& folder) {
+    write_pair(folder, "servers", key, certificate, making.passphrase);
+  });
+}
+
+}  // namespace
+
+Validity from_now(TimePoint now, Duration lifetime) {
+  return {now - Duration(1h), now + lifetime};
+}
+
+std::optional<Root> newest_root(const std::filesystem::path& authority, TimePoint now) {
+  const std::vector<Root> roots = roots_in(authority, now);
+  if (!roots.empty()) return roots.front();
+  const std::optional<TimePoint> first = first_root_since(authority);
+  if (first && now < *first)
+    throw Error(Remedy::retry, "the authority in " + printable(authority.native()) + " was made at " +
+                                   format_rfc3339(*first) + ", and it is " + format_rfc3339(now) +
+                                   " here: is the clock right?");
+  return std::nullopt;
+}
+
+std::optional<Servers> servers_below(const Root& root, const std::filesystem::path& authority, TimePoint now) {
+  for (const Servers& servers : servers_in(authority, now))
+    if (servers.certificate.signed_by(root.certificate)) return servers;
+  return std::nullopt;
+}
+
+Current roll_over(const std::filesystem::path& authority, const Making& making) {
+  std::optional<Root> root = newest_root(authority, making.now);
+  if (!root || half_over(root->certificate.validity(), making.now)) {
+    make_root(authority / "roots", root, making);
+    root = newest_root(authority, making.now);
+  }
+  std::optional<Servers> servers = servers_below(root.value(), authority, making.now);
+  if (!servers || half_over(servers->certificate.validity(), making.now)) {
+    make_servers(authority / "servers", *root, making);
+    servers = servers_below(*root, authority, making.now);
+  }
+  return {*std::move(root), servers.value()};
+}
+
+}  // namespace acme_agent
