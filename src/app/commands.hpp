@@ -22,6 +22,7 @@ int remove(const CommandLine& command_line, const Environment& environment);
 int account(const CommandLine& command_line, const Environment& environment);
 int doctor(const CommandLine& command_line, const Environment& environment);
 int tasmota(const CommandLine& command_line, const Environment& environment);
+int ca(const CommandLine& command_line, const Environment& environment);
 int import_from(const CommandLine& command_line, const Environment& environment);
 int placeholder(const CommandLine& command_line, const Environment& environment);
 int init(const CommandLine& command_line, const Environment& environment);

@@ -46,6 +46,7 @@ int dispatch(const std::vector<std::string>& arguments, const Environment& envir
   if (command_line.command == "account") return account(command_line, environment);
   if (command_line.command == "doctor") return doctor(command_line, environment);
   if (command_line.command == "tasmota") return tasmota(command_line, environment);
+  if (command_line.command == "ca") return ca(command_line, environment);
   if (command_line.command == "import") return import_from(command_line, environment);
   if (command_line.command == "placeholder") return placeholder(command_line, environment);
   if (command_line.command == "init") return init(command_line, environment);

@@ -11,40 +11,13 @@
 #include <acme_agent/store/state.hpp>
 
 #include "commands.hpp"
+#include "revocation_reason.hpp"
 #include "wiring.hpp"
 
 namespace acme_agent {
 namespace {
 
 const std::stop_token never;
-
-/// RFC 5280 5.3.1, those that are for the holder of a certificate to say.
-struct RevocationReason {
-  std::string_view word;
-  std::optional<int> code;
-};
-constexpr RevocationReason reasons[] = {
-    {"unspecified", 0}, {"key-compromise", 1}, {"superseded", 4}, {"cessation-of-operation", 5}};
-
-/// certbot writes them without dashes, RFC 5280 with capitals.
-std::string bare(std::string_view word) {
-  std::string letters;
-  for (const char c : word)
-    if (c != '-') letters += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return letters;
-}
-
-RevocationReason reason_called(const std::string& word) {
-  if (word.empty()) return {"unspecified", std::nullopt};
-  std::vector<std::string> words;
-  for (const RevocationReason& reason : reasons) {
-    if (bare(word) == bare(reason.word)) return reason;
-    words.emplace_back(reason.word);
-  }
-  const std::string meant = nearest(word, words);
-  throw Error(Remedy::ask_operator, "--reason: '" + printable(word, 80) + "' is not one of " + join(words) +
-                                        (meant.empty() ? "" : ": did you mean '" + meant + "'?"));
-}
 
 CertificateSettings settings_of(const std::string& name, const Configuration& configuration) {
   for (const CertificateSettings& settings : configuration.certificates)

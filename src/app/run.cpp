@@ -66,7 +66,9 @@ bool needs_restart(const Configuration& running, const Configuration& fresh) {
   return running.state_dir != fresh.state_dir || running.workers != fresh.workers ||
          running.log_level != fresh.log_level || running.log_format != fresh.log_format ||
          running.status_listen != fresh.status_listen || running.alerts != fresh.alerts || running.mqtt != fresh.mqtt ||
-         running.mqtt_password_file != fresh.mqtt_password_file;
+         running.mqtt_password_file != fresh.mqtt_password_file || running.ca_key_type != fresh.ca_key_type ||
+         running.ca_name_constraints != fresh.ca_name_constraints ||
+         running.ca_passphrase_file != fresh.ca_passphrase_file;
 }
 
 /// Whether the agent looks after this certificate, for `acme-agent remove`: a wish for nothing is refused if it does

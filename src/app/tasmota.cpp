@@ -12,6 +12,7 @@
 #include <acme_agent/sys/file.hpp>
 
 #include "commands.hpp"
+#include "new_files.hpp"
 
 namespace acme_agent {
 namespace {
@@ -171,22 +172,14 @@ int rekey(const CommandLine& command_line, const Environment& environment) {
   return prepare_key(name, state);
 }
 
-/// Nothing of somebody else's is replaced.
-void write_header(const std::filesystem::path& file, const std::string& text) {
-  const std::optional<Secret> lies = read_file(file);
-  if (lies && lies->reveal() == text) return;
-  if (lies) refuse(printable(file.native()) + " is there already, and it is another one: take it away first");
-  create_file(file, text, {{}, {}, 0644});
-}
-
 int headers(const CommandLine& command_line) {
   const std::vector<std::string>& words = command_line.arguments;
   if (words.size() < 2)
     refuse("headers of what? write tasmota headers FILE, with the root of the broker's chain in PEM");
   const std::filesystem::path folder = words.size() > 2 ? words[2] : ".";
   const TasmotaHeaders headers = tasmota_headers(in_file(words[1]).certificate);
-  write_header(folder / "local_ca_data.h", headers.data);
-  write_header(folder / "local_ca_descriptor.h", headers.descriptor);
+  place_file(folder / "local_ca_data.h", headers.data, 0644);
+  place_file(folder / "local_ca_descriptor.h", headers.descriptor, 0644);
   std::cout
       << "local_ca_data.h and local_ca_descriptor.h are written: put them into Tasmota's folder 'include', write\n"
       << "#define INCLUDE_LOCAL_CERT into user_config_override.h, and build with -DUSE_4K_RSA if the chain has keys "

@@ -97,7 +97,7 @@ Issuer read_pair(const std::filesystem::path& folder, const std::string& name,
     throw Error(Remedy::ask_operator,
                 printable(path.native()) + " is encrypted: give its passphrase by --ca-passphrase-file");
   try {
-    PrivateKey key = PrivateKey::from_pem(pem, passphrase);
+    PrivateKey key = passphrase ? PrivateKey::from_encrypted_pem(pem, *passphrase) : PrivateKey::from_pem(pem);
     if (!certificate.has_public_key_of(key)) throw Error(Remedy::ask_operator, "it is the key of another certificate");
     return {std::move(key), certificate};
   } catch (const Error& error) {

@@ -23,6 +23,12 @@ std::string base64url_encode(std::string_view bytes) {
   return text;
 }
 
+std::string base64_encode(std::string_view bytes) {
+  std::string text = base64url_encode(bytes);
+  for (char& character : text) character = character == '-' ? '+' : character == '_' ? '/' : character;
+  return text.append((4 - text.size() % 4) % 4, '=');
+}
+
 std::optional<std::string> base64url_decode(std::string_view text) {
   if (text.size() % 4 == 1) return std::nullopt;
   std::string bytes;

@@ -212,6 +212,37 @@ certificate in the PEM file FILE, into DIR or into this folder.
 Next: type the line into the console of each device; then
   acme-agent status
 )"},
+    Command{.name = "ca",
+            .arguments = "init|issue|list|revoke|export [NAME|SERIAL|FILE] [DIR]",
+            .fewest_arguments = 1,
+            .most_arguments = 3,
+            .everyday = false,
+            .meaning = "an authority on this machine: for a LAN, and for devices",
+            .page = R"(Usage: acme-agent ca init [OPTION...]
+       acme-agent ca issue NAME --for DEVICE [--days COUNT] [--csr FILE] [DIR]
+       acme-agent ca list [--json]
+       acme-agent ca revoke NAME|SERIAL [--reason WORD]
+       acme-agent ca export [--format FORMAT] [FILE|DIR]
+
+The authority lies in STATE/authority, and works offline. It certifies the
+broker (--server local), and devices, so that they can prove who they are.
+
+init    makes it, unless 'issue' or --server local has (ca-... in 'help
+        options'); says what it is
+issue   a key and a certificate for the device NAME, which is its user name at
+        the broker. DEVICE is tasmota, esphome (what to type is printed, or
+        put into DIR), shelly, esp-idf, nodered or mosquitto (files in DIR, by
+        default NAME). The key is kept nowhere else. With --csr, the
+        certificate alone
+list    what was issued, what ends first on top
+revoke  the broker refuses it as soon as the agent has told it
+export  the root, which clients of the broker trust: FORMAT is pem, der,
+        tasmota (two headers in DIR), mobileconfig (iOS, macOS) or android
+
+Exit code: 0 done, 1 not, 2 wrong usage.
+
+Next: acme-agent ca issue sonoff-pow --for tasmota
+)"},
     Command{.name = "import",
             .arguments = "certbot DIR",
             .fewest_arguments = 2,
@@ -305,8 +336,6 @@ Next: what it prints under 'Then'
         .name = "version", .arguments = "", .everyday = false, .meaning = "the version of this program", .page = ""},
 };
 
-constexpr std::string_view later[] = {"ca"};
-
 }  // namespace
 
 std::span<const Command> commands() {
@@ -320,9 +349,6 @@ const Command* find_command(std::string_view name) {
 
 std::string refuse_command(std::string_view name) {
   const std::string shown = "'" + printable(name, 80) + "'";
-  if (std::find(std::begin(later), std::end(later), name) != std::end(later)) {
-    return "the command " + shown + " is not in this version yet";
-  }
   std::vector<std::string> known;
   for (const Command& command : table) known.emplace_back(command.name);
   const std::string meant = nearest(name, known);

@@ -84,6 +84,24 @@ void take_words(CommandLine& line, const std::vector<std::string>& words) {
   line.arguments.assign(words.begin() + 1, words.end());
 }
 
+/// Of `ca issue`, --for and --csr are not about the broker's certificate.
+void take_device(CommandLine& line) {
+  std::vector<std::pair<std::string, std::string>> rest;
+  for (const auto& [name, value] : line.options) {
+    if (name != "for" && name != "csr") {
+      rest.emplace_back(name, value);
+      continue;
+    }
+    if (name == "for" ? !line.device.empty() : line.device_csr.has_value())
+      refuse("--" + name + " is given twice; leave only one");
+    if (name == "for")
+      line.device = value;
+    else
+      line.device_csr = value;
+  }
+  line.options = std::move(rest);
+}
+
 void check_arguments(const CommandLine& line) {
   const Command& command = *find_command(line.command);
   const std::string usage = std::string(command.name) + " " + std::string(command.arguments);
@@ -134,6 +152,8 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
       line.reason = value;
     } else if (name == "as") {
       line.as = value;
+    } else if (name == "days") {
+      line.days = value;
     } else if (name == "format") {
       line.format = value;
     } else if (name == "help") {
@@ -145,6 +165,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
     }
   }
   take_words(line, words);
+  if (line.command == "ca") take_device(line);
 
   if (help) {
     if (line.command != "help") line.arguments = words.empty() ? std::vector<std::string>{} : std::vector{line.command};

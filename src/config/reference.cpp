@@ -97,7 +97,7 @@ std::string reference_text(const std::string& format, const std::string& version
   if (format == "zsh") return zsh_completion();
   if (format == "fish") return fish_completion();
   if (format == "conf") return configuration_file();
-  const std::vector<std::string> known = split(find_option("format")->words, ' ');
+  const std::vector<std::string> known = {"man", "man-conf", "bash", "zsh", "fish", "conf"};
   const std::string meant = nearest(format, known);
   throw Error(Remedy::ask_operator, "--format: '" + printable(format, 80) + "' is not one of " + join(known) +
                                         (meant.empty() ? "" : ": did you mean '" + meant + "'?"));

@@ -566,6 +566,24 @@ void set_mqtt_password_file(const Setting& setting, Configuration& configuration
   configuration.mqtt_password_file = absolute_path(setting, setting.value);
 }
 
+void set_ca_key_type(const Setting& setting, Configuration& configuration) {
+  const std::vector<std::string> words = {"rsa2048", "ec256"};
+  configuration.ca_key_type = parse_key_type(words[choose(setting.value, words)]).value();
+}
+
+void set_ca_name_constraint(const Setting& setting, Configuration& configuration) {
+  if (setting.first) configuration.ca_name_constraints.clear();
+  const NameConstraint constraint = parse_name_constraint(setting.value);
+  std::vector<NameConstraint>& all = configuration.ca_name_constraints;
+  if (std::find(all.begin(), all.end(), constraint) != all.end())
+    refuse(in_quotes(setting.value) + " is given twice; leave only one");
+  all.push_back(constraint);
+}
+
+void set_ca_passphrase_file(const Setting& setting, Configuration& configuration) {
+  configuration.ca_passphrase_file = absolute_path(setting, setting.value);
+}
+
 void set_alert(const Setting& setting, Configuration& configuration) {
   const std::size_t colon = setting.value.find(':');
   const std::string kind = setting.value.substr(0, colon);

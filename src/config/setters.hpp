@@ -49,6 +49,9 @@ void set_mqtt(const Setting& setting, Configuration& configuration);
 void set_mqtt_password_file(const Setting& setting, Configuration& configuration);
 void set_alert(const Setting& setting, Configuration& configuration);
 void set_status_listen(const Setting& setting, Configuration& configuration);
+void set_ca_key_type(const Setting& setting, Configuration& configuration);
+void set_ca_name_constraint(const Setting& setting, Configuration& configuration);
+void set_ca_passphrase_file(const Setting& setting, Configuration& configuration);
 void set_quiet(const Setting& setting, Configuration& configuration);
 
 /// What is wrong with the name of a certificate; empty if nothing is.

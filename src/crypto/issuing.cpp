@@ -3,6 +3,7 @@
 #include <acme_agent/crypto/issuing.hpp>
 
 #include "certificate_draft.hpp"
+#include "key_type.hpp"
 #include "openssl.hpp"
 
 namespace acme_agent {
@@ -91,6 +92,10 @@ X509Handle draft_for(const Issuer& issuer, const PublicKey& key, const Validity&
 
 PublicKey::PublicKey(const PrivateKey& key) : handle_(key.handle(), Free<EVP_PKEY_free>()) {
   EVP_PKEY_up_ref(key.handle());
+}
+
+std::optional<KeyType> PublicKey::key_type() const {
+  return key_type_of(handle());
 }
 
 Certificate make_root(const PrivateKey& key, std::string_view name, const std::vector<NameConstraint>& constraints,

@@ -46,7 +46,7 @@ std::string minimal(const BIGNUM* value) {
 }
 
 struct Passphrase {
-  const std::optional<Secret>& given;
+  const Secret* given = nullptr;
   bool asked = false;
 };
 
@@ -54,7 +54,7 @@ struct Passphrase {
 int tell_passphrase(char* buffer, int size, int, void* context) {
   auto& passphrase = *static_cast<Passphrase*>(context);
   passphrase.asked = true;
-  if (!passphrase.given || passphrase.given->reveal().size() > static_cast<std::size_t>(size)) return -1;
+  if (passphrase.given == nullptr || passphrase.given->reveal().size() > static_cast<std::size_t>(size)) return -1;
   return static_cast<int>(passphrase.given->reveal().copy(buffer, static_cast<std::size_t>(size)));
 }
 
@@ -127,7 +127,15 @@ PrivateKey PrivateKey::generate(KeyType type) {
   return PrivateKey(std::make_shared<Content>(std::move(key)));
 }
 
-PrivateKey PrivateKey::from_pem(const Secret& pem, const std::optional<Secret>& given) {
+PrivateKey PrivateKey::from_pem(const Secret& pem) {
+  return read(pem, nullptr);
+}
+
+PrivateKey PrivateKey::from_encrypted_pem(const Secret& pem, const Secret& passphrase) {
+  return read(pem, &passphrase);
+}
+
+PrivateKey PrivateKey::read(const Secret& pem, const Secret* given) {
   const std::string_view text = pem.reveal();
   if (text.size() > max_pem_bytes) {
     throw Error(Remedy::ask_operator, "the private key cannot be read: the text is longer than 1 MiB");
@@ -136,11 +144,11 @@ PrivateKey PrivateKey::from_pem(const Secret& pem, const std::optional<Secret>& 
   require(bio != nullptr, "to read a private key");
   Passphrase passphrase{given};
   Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, tell_passphrase, &passphrase));
-  if (key == nullptr && passphrase.asked && given) {
+  if (key == nullptr && passphrase.asked && given != nullptr) {
     take_openssl_reason();
     throw Error(Remedy::ask_operator, "the private key is encrypted with another passphrase, or damaged");
   }
-  if (passphrase.asked && !given) {
+  if (passphrase.asked && given == nullptr) {
     take_openssl_reason();
     throw Error(Remedy::ask_operator,
                 "the private key is encrypted, and nobody is there to type its passphrase when it is needed; store it "

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 
+#include <acme_agent/base/base64url.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/crypto/tasmota.hpp>
 
@@ -91,6 +92,31 @@ std::string tasmota_fingerprint(const Certificate& certificate) {
 
 std::string tasmota_fingerprint(const PrivateKey& key) {
   return fingerprint_of(key.handle(), key.type());
+}
+
+Secret tasmota_client_key(const PrivateKey& key) {
+  if (key.type() != KeyType::ec256)
+    throw Error(Remedy::ask_operator, "Tasmota takes no key of its own but one of P-256");
+  BIGNUM* found = nullptr;
+  require(EVP_PKEY_get_bn_param(key.handle(), OSSL_PKEY_PARAM_PRIV_KEY, &found) == 1, "to read a private key");
+  const std::unique_ptr<BIGNUM, Free<BN_clear_free>> owned(found);
+  std::array<unsigned char, 32> octets{};
+  require(BN_bn2binpad(found, octets.data(), octets.size()) == octets.size(), "to read a private key");
+  Secret text(base64_encode({reinterpret_cast<const char*>(octets.data()), octets.size()}));
+  OPENSSL_cleanse(octets.data(), octets.size());
+  return text;
+}
+
+std::string tasmota_client_certificate(const Certificate& certificate) {
+  constexpr std::size_t room = 928;  // a flash block of 1024, without its directory and the key
+  if (certificate.key_type() != KeyType::ec256)
+    throw Error(Remedy::ask_operator, "Tasmota takes no certificate of its own but one for a key of P-256");
+  const std::string der = certificate.der();
+  if (der.size() > room)
+    throw Error(Remedy::ask_operator, "the certificate of " + printable(certificate.subject()) + " has " +
+                                          std::to_string(der.size()) + " bytes, and Tasmota has room for " +
+                                          std::to_string(room));
+  return base64_encode(der);
 }
 
 TasmotaHeaders tasmota_headers(const Certificate& root) {

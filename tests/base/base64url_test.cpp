@@ -4,6 +4,14 @@
 
 using namespace acme_agent;
 
+TEST_CASE("base64 is padded, and has two characters of its own") {
+  CHECK(base64_encode("") == "");
+  CHECK(base64_encode("f") == "Zg==");
+  CHECK(base64_encode("fo") == "Zm8=");
+  CHECK(base64_encode("foo") == "Zm9v");
+  CHECK(base64_encode("\xfb\xff") == "+/8=");
+}
+
 TEST_CASE("base64url text is the one of RFC 4648 10, without padding") {
   CHECK(base64url_encode("") == "");
   CHECK(base64url_encode("f") == "Zg");

@@ -97,9 +97,7 @@ TEST_CASE("what follows two dashes are the words of watch's command, whatever th
   CHECK(refusal({"watch"}) == "something is missing: write acme-agent watch DIR [-- COMMAND...]");
 }
 
-TEST_CASE("what a later version brings is called by its name, not a typing error") {
-  CHECK(refusal({"ca"}) == "the command 'ca' is not in this version yet");
-}
+TEST_CASE("what a later version brings is called by its name, not a typing error") {}
 
 TEST_CASE("an unknown command is refused with the nearest known one") {
   CHECK(refusal({"stauts"}) == "unknown command 'stauts': did you mean 'status'?");
@@ -137,16 +135,30 @@ TEST_CASE("each command takes its own number of words") {
   CHECK(parse_command_line({"status", "a", "b", "c"}).arguments.size() == 3);
 }
 
+TEST_CASE("what a device is issued is not about the broker's certificate") {
+  const CommandLine line = parse_command_line(
+      {"ca", "issue", "pow", "--for", "nodered", "--csr=pow.csr", "--days", "30", "--state-dir", "/state"});
+  CHECK(line.arguments == Words{"issue", "pow"});
+  CHECK(line.device == "nodered");
+  CHECK(line.device_csr == "pow.csr");
+  CHECK(line.days == "30");
+  REQUIRE(line.options.size() == 1);
+  CHECK(line.options.front().first == "state-dir");
+  CHECK(refusal({"ca", "issue", "pow", "--for=tasmota", "--for=shelly"}) == "--for is given twice; leave only one");
+  CHECK(refusal({"ca"}) ==
+        "something is missing: write acme-agent ca init|issue|list|revoke|export [NAME|SERIAL|FILE] [DIR]");
+}
+
 TEST_CASE("a flag of one command is refused with another") {
   CHECK(contains(refusal({"status", "--once"}), "--once goes with the command 'run' only, not with 'status'"));
   CHECK(contains(refusal({"--force"}),
                  "--force goes with the commands 'renew', 'account' and 'init' only, not with 'run'"));
   CHECK(contains(refusal({"doctor", "--check"}), "--check goes with the command 'status' only, not with 'doctor'"));
-  CHECK(contains(refusal({"--reason=superseded"}), "--reason goes with the command 'revoke' only"));
+  CHECK(contains(refusal({"--reason=superseded"}), "--reason goes with the commands 'revoke' and 'ca' only"));
   CHECK(contains(refusal({"renew", "a.example", "--files"}), "--files goes with the command 'remove' only"));
   CHECK(parse_command_line({"revoke", "a.example", "--reason", "superseded"}).reason == "superseded");
-  CHECK(
-      contains(refusal({"--json"}), "--json goes with the commands 'status', 'doctor', 'account' and 'tasmota' only"));
+  CHECK(contains(refusal({"--json"}),
+                 "--json goes with the commands 'status', 'doctor', 'account', 'tasmota' and 'ca' only"));
 }
 
 TEST_CASE("two configuration files are refused") {

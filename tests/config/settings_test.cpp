@@ -54,6 +54,8 @@ TEST_CASE("values that make no sense are refused, each with its reason") {
       {"--server=zerosl", "did you mean 'zerossl'?"},
       {"--eab-kid=kid-1", "eab-kid is of no use alone: give eab-hmac-key-file as well"},
       {"--eab-hmac-key-file=/k", "eab-hmac-key-file is of no use alone: give eab-kid as well"},
+      {"--ca-key-type=rsa4096", "--ca-key-type: 'rsa4096' is not one of rsa2048 and ec256"},
+      {"--ca-name-constraint=192.168.0.1", "'192.168.0.1' is neither a domain nor a network"},
       {"--server=local", "'local' is not in this version yet"},
       {"--server=ftp://a.example/", "is not a URL of the form https://HOST"},
       {"--server=https://", "is not a URL of the form https://HOST"},
@@ -582,6 +584,19 @@ TEST_CASE("who is told about trouble is a program, a URL or a topic of ntfy; a s
   const std::string complaint = t.complaint_with({"--alert=url:ftp://me:hunter2@h.example"});
   CHECK(contains(complaint, "is no URL of the form"));
   CHECK_FALSE(contains(complaint, "hunter2"));
+}
+
+TEST_CASE("what is said of the authority on this machine holds for all certificates, and lists replace each other") {
+  Loading t;
+  t.file(
+      "domain = a.example\nca-key-type = ec256\nca-name-constraint = lan\nca-name-constraint = 10.0.0.0/8\n"
+      "ca-passphrase-file = pass\n");
+  CHECK(t.load().ca_key_type == KeyType::ec256);
+  CHECK(t.load().ca_name_constraints.size() == 2);
+  CHECK(t.load().ca_passphrase_file.value().is_absolute());
+  CHECK(t.load({"--ca-name-constraint=home.arpa"}).ca_name_constraints ==
+        std::vector{parse_name_constraint("home.arpa")});
+  CHECK(contains(t.complaint_with({"--ca-name-constraint=lan", "--ca-name-constraint=LAN"}), "is given twice"));
 }
 
 TEST_CASE("a broker that is told the state has a URL without a password, or is a socket") {

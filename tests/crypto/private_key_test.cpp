@@ -308,11 +308,11 @@ TEST_CASE("a key that is stored with a passphrase is read with it, and with no o
     const Secret stored = key.to_encrypted_pem(Secret("correct horse"));
     CHECK(stored.reveal().starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
     CHECK(stored.reveal() != key.to_encrypted_pem(Secret("correct horse")).reveal());
-    CHECK(PrivateKey::from_pem(stored, Secret("correct horse")).thumbprint() == key.thumbprint());
-    CHECK_THROWS_WITH_AS(PrivateKey::from_pem(stored, Secret("battery staple")),
+    CHECK(PrivateKey::from_encrypted_pem(stored, Secret("correct horse")).thumbprint() == key.thumbprint());
+    CHECK_THROWS_WITH_AS(PrivateKey::from_encrypted_pem(stored, Secret("battery staple")),
                          "the private key is encrypted with another passphrase, or damaged", Error);
     CHECK_THROWS_AS(PrivateKey::from_pem(stored), Error);
-    CHECK(PrivateKey::from_pem(key.to_pem(), Secret("not needed")).thumbprint() == key.thumbprint());
+    CHECK(PrivateKey::from_encrypted_pem(key.to_pem(), Secret("not needed")).thumbprint() == key.thumbprint());
   }
   CHECK(ERR_peek_error() == 0);
 }

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <acme_agent/base/base64url.hpp>
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/crypto/tasmota.hpp>
 
@@ -77,4 +78,19 @@ TEST_CASE("headers are made of roots alone, of a kind of key that Tasmota knows"
       tasmota_headers(chain.leaf()),
       "the certificate of a.example is none of an authority: give the root that the broker's chain ends at", Error);
   CHECK_THROWS_AS(tasmota_headers(test::TestCa(KeyType::ec384).root()), Error);
+}
+
+TEST_CASE("a client's key is 32 octets in base64, also where it begins with zeros, and its certificate is DER") {
+  // Of the private number 1.
+  const PrivateKey key = PrivateKey::from_pem(Secret(R"(-----BEGIN EC PRIVATE KEY-----
+MHcCAQEEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABoAoGCCqGSM49
+AwEHoUQDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpZP40Li/hp/
+m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==
+-----END EC PRIVATE KEY-----
+)"));
+  CHECK(tasmota_client_key(key).reveal() == std::string(42, 'A') + "E=");
+  const Certificate certificate = test::TestCa(KeyType::ec256).root();
+  CHECK(tasmota_client_certificate(certificate) == base64_encode(certificate.der()));
+  CHECK_THROWS_AS(tasmota_client_key(PrivateKey::generate(KeyType::rsa2048)), Error);
+  CHECK_THROWS_AS(tasmota_client_certificate(test::TestCa(KeyType::rsa2048).root()), Error);
 }

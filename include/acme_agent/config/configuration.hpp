@@ -14,6 +14,7 @@
 #include <acme_agent/base/identifier.hpp>
 #include <acme_agent/base/key_type.hpp>
 #include <acme_agent/base/log.hpp>
+#include <acme_agent/base/name_constraint.hpp>
 
 namespace acme_agent {
 
@@ -122,13 +123,16 @@ struct Configuration {
   std::vector<AlertRule> alerts;  ///< No duplicates.
   std::optional<MqttRule> mqtt;
   std::optional<std::filesystem::path> mqtt_password_file;
-  std::optional<SocketPlace> status_listen;  ///< Nothing: no status page.
+  std::optional<SocketPlace> status_listen;                 ///< Nothing: no status page.
+  KeyType ca_key_type = KeyType::rsa2048;                   ///< Of the authority on this machine; or ec256.
+  std::vector<NameConstraint> ca_name_constraints;          ///< None: it may certify every name. No duplicates.
+  std::optional<std::filesystem::path> ca_passphrase_file;  ///< Not looked into here. Nothing: its keys lie open.
 };
 
 /// The command line, taken apart.
 struct CommandLine {
   std::string command = "run";         ///< "run", "status", "renew", "check", "revoke", "remove", "account", "tasmota",
-                                       ///< "import", "watch", "placeholder", "init", "help", "version".
+                                       ///< "ca", "import", "watch", "placeholder", "init", "help", "version".
   std::vector<std::string> arguments;  ///< NAME... of status and renew, COMMAND of help, and so on.
   std::optional<std::filesystem::path> config;
   bool once = false;
@@ -140,7 +144,10 @@ struct CommandLine {
   bool switch_key = false;
   std::string reason;                                        ///< Empty: none.
   std::string as;                                            ///< Empty: none.
-  std::string format;                                        ///< Of the help; empty: none.
+  std::string device;                                        ///< --for of ca issue; empty: none.
+  std::optional<std::filesystem::path> device_csr;           ///< --csr of ca issue.
+  std::string days;                                          ///< Empty: none.
+  std::string format;                                        ///< Of help and ca export; empty: none.
   std::vector<std::pair<std::string, std::string>> options;  ///< The rest: name without dashes and value, in order.
 };
 

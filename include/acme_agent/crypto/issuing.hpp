@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +21,8 @@ class PublicKey {
   /// else it asks for is not looked at. Throws Error (ask_operator) if it is none, or of a key that KeyType does not
   /// know.
   static PublicKey from_csr(std::string_view text);
+
+  std::optional<KeyType> key_type() const;
 
   /// For the other files of this room.
   evp_pkey_st* handle() const noexcept { return handle_.get(); }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,9 +17,13 @@ class PrivateKey {
   /// An RSA key takes a tenth of a second or more, an EC key nothing.
   static PrivateKey generate(KeyType type);
 
-  /// Reads a PEM key (PKCS #8 or the older forms); an encrypted one wants its passphrase. Throws Error (ask_operator)
-  /// if there is none in `pem`, the passphrase does not fit, or it is of a kind that KeyType does not know.
-  static PrivateKey from_pem(const Secret& pem, const std::optional<Secret>& passphrase = std::nullopt);
+  /// Reads an unencrypted PEM key (PKCS #8 or the older forms). Throws Error (ask_operator) if there is none in
+  /// `pem` or it is of a kind that KeyType does not know.
+  static PrivateKey from_pem(const Secret& pem);
+
+  /// The same of an encrypted one; one that is not is read as well. Throws Error (ask_operator) if the passphrase does
+  /// not fit, too.
+  static PrivateKey from_encrypted_pem(const Secret& pem, const Secret& passphrase);
 
   KeyType type() const;
 
@@ -48,6 +51,7 @@ class PrivateKey {
  private:
   struct Content;
 
+  static PrivateKey read(const Secret& pem, const Secret* passphrase);
   explicit PrivateKey(std::shared_ptr<Content> content) : content_(std::move(content)) {}
 
   std::shared_ptr<Content> content_;

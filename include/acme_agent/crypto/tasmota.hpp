@@ -23,4 +23,11 @@ struct TasmotaHeaders {
 /// 4096 bits nor P-256.
 TasmotaHeaders tasmota_headers(const Certificate& root);
 
+/// What Tasmota's commands TlsKey1 and TlsKey2 take, in base64, so that a device shows who it is: the 32 octets of its
+/// private key, and its certificate in DER.
+/// Throw Error (ask_operator) for another kind of key, or for a certificate that is too large for the room that Tasmota
+/// has for it.
+Secret tasmota_client_key(const PrivateKey& key);
+std::string tasmota_client_certificate(const Certificate& certificate);
+
 }  // namespace acme_agent

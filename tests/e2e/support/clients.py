@@ -7,7 +7,8 @@ import threading
 from support import programs
 
 SOURCES = pathlib.Path(__file__).resolve().parents[1] / "clients"
-_COMPILED = {"mbedtls": ["-lmbedtls", "-lmbedx509", "-lmbedcrypto"], "wolfssl": ["-lwolfssl"], "bearssl": ["-lbearssl"]}
+_COMPILED = {"mbedtls": ["-lmbedtls", "-lmbedx509", "-lmbedcrypto"], "mbedtls_verify": ["-lmbedx509", "-lmbedcrypto"],
+             "wolfssl": ["-lwolfssl"], "bearssl": ["-lbearssl"]}
 _MOSQUITTO = """set -e
 mosquitto_pub -h "$1" -p "$2" --cafile "$3" -t matrix -m hello -r
 test "$(mosquitto_sub -h "$1" -p "$2" --cafile "$3" -t matrix -C 1 -W 10)" = hello

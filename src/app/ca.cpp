@@ -1,0 +1,318 @@
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/text.hpp>
+#include <acme_agent/control/control_socket.hpp>
+#include <acme_agent/crypto/tasmota.hpp>
+
+#include "authority_terms.hpp"
+#include "commands.hpp"
+#include "device_kit.hpp"
+#include "new_files.hpp"
+#include "revocation_reason.hpp"
+#include "root_export.hpp"
+
+namespace acme_agent {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr Duration a_day = std::chrono::hours(24);
+constexpr Duration renew_before = 60 * a_day;
+constexpr Duration default_lifetime = 730 * a_day;
+
+[[noreturn]] void refuse(const std::string& message) {
+  throw Error(Remedy::ask_operator, message);
+}
+
+/// What every part of the command works with.
+struct Desk {
+  explicit Desk(const CommandLine& line, const Environment& environment)
+      : command_line(line),
+        configuration(load_configuration(line, environment)),
+        state(configuration.state_dir),
+        terms(authority_terms(configuration)) {}
+
+  Authority authority() const {
+    if (std::optional<Authority> found = Authority::open(authority_in(state), terms)) return *std::move(found);
+    refuse("there is no authority in " + printable(authority_in(state).native()) +
+           " yet: 'acme-agent ca init' makes it");
+  }
+
+  /// Makes it where there is none.
+  Authority any_authority() const {
+    state.create();
+    std::optional<Authority> found = Authority::open(authority_in(state), terms);
+    if (found) return *std::move(found);
+    if (now < std::chrono::sys_seconds(std::chrono::seconds(ACME_AGENT_BUILT)))
+      throw Error(Remedy::retry, "the clock says " + format_rfc3339(now) +
+                                     ", which is before this program was made: set it first, as an authority lasts "
+                                     "for twenty years from now on");
+    const Authority made = Authority::open_or_make(authority_in(state), terms, now);
+    std::cerr << "an authority was made in " << authority_in(state).string()
+              << ": whoever reads its keys can pose as your broker, so keep backups of it as you keep passwords\n";
+    return made;
+  }
+
+  /// The second word and the third, empty if they are not there.
+  std::string word(std::size_t index) const {
+    return index < command_line.arguments.size() ? command_line.arguments[index] : "";
+  }
+
+  /// The name by which clients reach the broker, as far as the configuration says it.
+  std::string broker() const {
+    return configuration.certificates.empty() ? "BROKER" : configuration.certificates.front().identifiers.front().value;
+  }
+
+  /// Whether clients of the broker have to be told of our roots.
+  bool certifies_broker() const {
+    const auto is_local = [](const Server& server) { return server.name == "local"; };
+    return configuration.certificates.empty() ||
+           std::ranges::any_of(configuration.certificates, [&](const CertificateSettings& settings) {
+             return std::ranges::any_of(settings.servers, is_local);
+           });
+  }
+
+  const CommandLine& command_line;
+  Configuration configuration;
+  StateFolder state;
+  AuthorityTerms terms;
+  TimePoint now = SystemClock().now();
+};
+
+std::string replaced(std::string text, std::string_view word, const std::string& by) {
+  for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + by.size()))
+    text.replace(at, word.size(), by);
+  return text;
+}
+
+/// Has the running agent look at each broker again, so that it knows what has changed. Nothing where none runs.
+void tell_agent(const Desk& desk, const std::string& what) {
+  for (const std::string& name : desk.state.names()) {
+    const auto reply = ask_control(desk.state.control_socket(), nlohmann::json{{"renew", name}}.dump());
+    if (!reply) {
+      std::cerr << what << " reaches the broker as soon as the agent runs ('acme-agent --once')\n";
+      return;
+    }
+    const nlohmann::json answer = nlohmann::json::parse(*reply, nullptr, false);
+    if (!answer.is_object() || !answer.contains("message") || !answer["message"].is_string()) continue;
+    std::cerr << name << ": the agent was told of " << what << ": " << printable(answer["message"].get<std::string>())
+              << "\n";
+  }
+}
+
+int make(const Desk& desk) {
+  const Authority authority = desk.any_authority();
+  std::vector<std::string> constraints;
+  for (const NameConstraint& constraint : authority.name_constraints()) constraints.push_back(to_string(constraint));
+  std::cout << "authority    " << authority_in(desk.state).string() << "\nkeys         "
+            << to_string(authority.key_type()) << "\ncertifies    "
+            << (constraints.empty() ? "every name" : join(constraints) + " only") << "\n";
+  for (const Certificate& root : authority.roots(desk.now))
+    std::cout << "root         " << root.subject() << ", until " << format_rfc3339(root.validity().not_after)
+              << "\n  SHA-256    " << root.fingerprint_sha256() << "\n";
+  std::cout << "devices      " << authority.list().size() << " certificates ('acme-agent ca list')\n"
+            << "Next: acme-agent --domain broker.lan --server local, and acme-agent ca export > root.pem\n";
+  return exit_ok;
+}
+
+Duration lifetime_of(const std::string& days) {
+  if (days.empty()) return default_lifetime;
+  int count = 0;
+  const auto [end, error] = std::from_chars(days.data(), days.data() + days.size(), count);
+  if (error != std::errc() || end != days.data() + days.size() || count < 1 || count * a_day > longest_device_lifetime)
+    refuse("--days: '" + printable(days, 80) + "' is not a number from 1 to 3650");
+  return count * a_day;
+}
+
+PublicKey key_in(const fs::path& csr) {
+  try {
+    const std::optional<Secret> text = read_file(csr);
+    if (!text) refuse("there is no such file");
+    return PublicKey::from_csr(text->reveal());
+  } catch (const Error& error) {
+    throw error.while_doing("--csr " + printable(csr.native()));
+  }
+}
+
+std::string roots_for_clients(const Desk& desk, const Authority& authority) {
+  std::string pem;
+  if (desk.certifies_broker())
+    for (const Certificate& root : authority.roots(desk.now)) pem += root.pem();
+  return pem;
+}
+
+int issue(const Desk& desk) {
+  const std::string name = desk.word(1);
+  const std::string& kind = desk.command_line.device;
+  const bool files = wants_files(kind);
+  if (name.empty()) refuse("for which device? write ca issue NAME --for " + kind);
+  check_device_name(name);
+  const Duration lifetime = lifetime_of(desk.command_line.days);
+  std::optional<PrivateKey> own;
+  if (!desk.command_line.device_csr) own = PrivateKey::generate(KeyType::ec256);
+  const PublicKey key = own ? PublicKey(*own) : key_in(*desk.command_line.device_csr);
+  if (kind == "tasmota" && key.key_type() != KeyType::ec256) refuse("Tasmota takes no key of its own but one of P-256");
+
+  const Authority authority = desk.any_authority();
+  if (!authority.name_constraints().empty() && (kind == "esphome" || kind == "shelly" || kind == "esp-idf"))
+    std::cerr << "note: " << kind << " refuses a root with name constraints, which this authority has\n";
+  const fs::path folder = !desk.word(2).empty() ? desk.word(2) : files ? name : "";
+  if (!folder.empty()) make_empty_folder(folder);
+  const bool first = authority.list().empty();
+  const CertificateChain chain = authority.issue_device(key, name, kind, lifetime, desk.now);
+  const DeviceKit kit = make_kit(kind, {name, chain, own, roots_for_clients(desk, authority), desk.broker()});
+  for (const DeviceKit::File& file : kit.files) create_file(folder / file.name, file.content.reveal(), Ownership{});
+  if (!folder.empty() && !kit.typed.empty()) create_file(folder / (kind + ".txt"), kit.typed.reveal(), Ownership{});
+  if (folder.empty()) std::cout << kit.typed.reveal() << std::flush;
+  if (!std::cout) throw Error(Remedy::retry, "what the device needs cannot be written to standard output");
+
+  std::cerr << name << ": serial " << chain.leaf().serial() << ", until "
+            << format_rfc3339(chain.leaf().validity().not_after)
+            << (folder.empty() ? std::string() : "; all it needs is in " + printable(folder.native())) << "\n"
+            << replaced(kit.advice, "DIR", folder.empty() ? "." : folder.native());
+  if (first) tell_agent(desk, "the authority for devices");
+  return exit_ok;
+}
+
+std::string state_of(const IssuedDevice& device, TimePoint now) {
+  if (device.revoked) return "revoked";
+  return device.validity.not_after < now ? "ended" : "valid";
+}
+
+/// In date, not revoked, and soon at its end with no successor of the same name.
+bool renew_soon(const IssuedDevice& device, const std::vector<IssuedDevice>& all, TimePoint now) {
+  return state_of(device, now) == "valid" && device.validity.not_after - now < renew_before &&
+         std::ranges::none_of(all, [&](const IssuedDevice& other) {
+           return other.name == device.name && !other.revoked && other.validity.not_after > device.validity.not_after;
+         });
+}
+
+std::int64_t days_left(const IssuedDevice& device, TimePoint now) {
+  return std::chrono::floor<std::chrono::days>(device.validity.not_after - now).count();
+}
+
+void print_json(const std::vector<IssuedDevice>& devices, TimePoint now) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const IssuedDevice& device : devices) {
+    nlohmann::ordered_json entry = {{"name", device.name},
+                                    {"kind", device.kind},
+                                    {"serial", device.serial},
+                                    {"state", state_of(device, now)},
+                                    {"not_before", format_rfc3339(device.validity.not_before)},
+                                    {"not_after", format_rfc3339(device.validity.not_after)},
+                                    {"days_left", days_left(device, now)},
+                                    {"renew_soon", renew_soon(device, devices, now)},
+                                    {"revoked", nullptr},
+                                    {"reason", nullptr}};
+    if (device.revoked) entry["revoked"] = format_rfc3339(*device.revoked);
+    if (device.reason) entry["reason"] = reason_word(*device.reason);
+    list.push_back(std::move(entry));
+  }
+  std::cout << nlohmann::ordered_json{{"devices", list}}.dump(2) << "\n";
+}
+
+int list(const Desk& desk) {
+  std::vector<IssuedDevice> devices = desk.authority().list();
+  std::ranges::stable_sort(devices, {}, [](const IssuedDevice& device) { return device.validity.not_after; });
+  if (desk.command_line.json) {
+    print_json(devices, desk.now);
+    return exit_ok;
+  }
+  std::size_t width = 0;
+  for (const IssuedDevice& device : devices) width = std::max(width, device.name.size());
+  for (const IssuedDevice& device : devices) {
+    std::cout << device.name << std::string(width - device.name.size() + 2, ' ') << device.kind
+              << std::string(11 - std::min<std::size_t>(10, device.kind.size()), ' ') << device.serial << "  "
+              << format_rfc3339(device.validity.not_after) << "  " << state_of(device, desk.now);
+    if (device.revoked) std::cout << " " << format_rfc3339(*device.revoked);
+    if (device.revoked && device.reason) std::cout << " (" << reason_word(*device.reason) << ")";
+    if (renew_soon(device, devices, desk.now))
+      std::cout << ", ends in " << describe(device.validity.not_after - desk.now) << ": issue another one";
+    std::cout << "\n";
+  }
+  if (devices.empty()) std::cout << "nothing was issued to devices yet\n";
+  return exit_ok;
+}
+
+int revoke_device(const Desk& desk) {
+  if (desk.word(1).empty()) refuse("whose certificate? write ca revoke NAME or SERIAL ('acme-agent ca list' has both)");
+  const RevocationReason reason = reason_called(desk.command_line.reason);
+  const Authority authority = desk.authority();
+  desk.state.create();
+  for (const IssuedDevice& device : authority.revoke(desk.word(1), reason.code, desk.now))
+    std::cout << device.name << ": revoked, serial " << device.serial << " (" << reason.word << ")\n";
+  tell_agent(desk, "the revocation");
+  return exit_ok;
+}
+
+int export_headers(const Desk& desk, const std::vector<Certificate>& roots) {
+  const TasmotaHeaders headers = tasmota_headers(roots.front());
+  const fs::path folder = desk.word(1).empty() ? "." : desk.word(1);
+  place_file(folder / "local_ca_data.h", headers.data, 0644);
+  place_file(folder / "local_ca_descriptor.h", headers.descriptor, 0644);
+  std::cerr << "local_ca_data.h and local_ca_descriptor.h are written: put them into Tasmota's folder 'include', and\n"
+               "#define INCLUDE_LOCAL_CERT into user_config_override.h (examples/tasmota shows it)\n";
+  return exit_ok;
+}
+
+int export_root(const Desk& desk) {
+  const std::vector<Certificate> roots = desk.authority().roots(desk.now);
+  if (roots.empty())
+    throw Error(Remedy::retry, "no root of the authority is valid at " + format_rfc3339(desk.now) +
+                                   ", which is the "
+                                   "time here: is the clock right?");
+  if (desk.command_line.format == "tasmota") return export_headers(desk, roots);
+  const RootExport made = export_roots(desk.command_line.format, roots, desk.broker());
+  fs::path file = desk.word(1);
+  std::error_code none;
+  if (fs::is_directory(file, none)) file /= made.file_name;
+  if (file.empty() && made.binary && ::isatty(STDOUT_FILENO) != 0)
+    refuse("this is nothing for a terminal: give a FILE, like " + made.file_name);
+  if (file.empty())
+    std::cout << made.content << std::flush;
+  else
+    place_file(file, made.content, 0644);
+  if (!std::cout) throw Error(Remedy::retry, "the root cannot be written to standard output");
+  std::cerr << replaced(made.advice, "FILE", file.empty() ? made.file_name : file.native());
+  return exit_ok;
+}
+
+/// What goes with some of the words only, and how many words follow.
+void check_words(const CommandLine& line) {
+  const std::string& action = line.arguments.front();
+  const std::size_t most = action == "issue" ? 3 : action == "revoke" || action == "export" ? 2 : 1;
+  if (line.arguments.size() > most)
+    refuse("'" + printable(line.arguments[most], 80) + "' is one word too many for 'ca " + action + "'");
+  const auto only_with = [&](bool given, const char* option, std::string_view word) {
+    if (given && action != word) refuse(std::string(option) + " goes with 'ca " + std::string(word) + "' only");
+  };
+  only_with(!line.device.empty(), "--for", "issue");
+  only_with(line.device_csr.has_value(), "--csr", "issue");
+  only_with(!line.days.empty(), "--days", "issue");
+  only_with(line.json, "--json", "list");
+  only_with(!line.reason.empty(), "--reason", "revoke");
+  only_with(!line.format.empty(), "--format", "export");
+}
+
+}  // namespace
+
+int ca(const CommandLine& command_line, const Environment& environment) {
+  constexpr std::pair<std::string_view, int (*)(const Desk&)> actions[] = {
+      {"init", make}, {"issue", issue}, {"list", list}, {"revoke", revoke_device}, {"export", export_root}};
+  const std::string& action = command_line.arguments.front();
+  const auto* const found = std::ranges::find(actions, action, [](const auto& known) { return known.first; });
+  if (found == std::end(actions))
+    refuse("'ca " + printable(action, 80) + "' is not known: write ca init, issue, list, revoke or export");
+  check_words(command_line);
+  ::signal(SIGPIPE, SIG_IGN);
+  return found->second(Desk(command_line, environment));
+}
+
+}  // namespace acme_agent

@@ -1,0 +1,244 @@
+"""`acme-agent ca`: an authority on this machine, what it gives to devices, and what others say of that."""
+
+import base64
+import json
+import plistlib
+import re
+import stat
+import subprocess
+
+from support import clients, programs
+from support.case import Case
+
+
+def openssl(*words, data=None):
+    done = subprocess.run(["openssl", *map(str, words)], input=data, capture_output=True)
+    return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
+
+
+def der_of(pem):
+    return base64.b64decode("".join(line for line in pem.splitlines() if not line.startswith("-")))
+
+
+class AuthorityCase(Case):
+    in_memory = True
+
+    def setUp(self):
+        super().setUp()
+        self.me = self.agent(domain=None, cert_dir=None, reload=None, probe=None, ca_key_type="ec256")
+
+    def ca(self, *words, code=0, **more):
+        found, output = self.me.run("ca", *words, **more)
+        self.assertEqual(found, code, output)
+        return output
+
+    def ca_stdout(self, *words, **more):
+        """Standard output alone, as a script would take it."""
+        done = subprocess.run([self.agent_path, "ca", *map(str, words), *map(str, self.me.arguments(**more))], capture_output=True,
+                              env=programs.environment())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.decode()
+
+    def root(self):
+        root = self.folder / "root.pem"
+        if not root.exists():
+            self.ca("export", root)
+        return root
+
+    def revoked(self):
+        """The lists as brokers get them, once something was revoked."""
+        lists = list((self.me.state / "authority/roots").glob("*/devices.crl"))
+        self.assertEqual(len(lists), 1)
+        return lists[0]
+
+    def issue(self, name="pow", kind="mosquitto", **more):
+        folder = self.folder / name
+        self.ca("issue", name, folder, **{"for": kind, **more})
+        return folder
+
+    def verify(self, chain, *more):
+        """By OpenSSL, as strictly as it can."""
+        return openssl("verify", "-x509_strict", "-purpose", "sslclient", "-CAfile", self.root(), "-untrusted", chain, *more, chain)
+
+
+class Authority(AuthorityCase):
+    def test_it_is_made_once_and_says_what_it_is(self):
+        output = self.ca("init")
+        self.assert_one_sentence(output, "an authority was made in", "keep backups")
+        before = {path: path.read_bytes() for path in self.me.state.rglob("*") if path.is_file()}
+        again = self.ca("init", ca_key_type="rsa2048", ca_name_constraint="lan")
+        self.assertNotIn("was made", again)
+        self.assertIn("ec256", again)
+        self.assertIn("every name", again)
+        self.assertEqual({path: path.read_bytes() for path in self.me.state.rglob("*") if path.is_file()}, before)
+        fingerprint = openssl("x509", "-in", self.root(), "-noout", "-fingerprint", "-sha256")[1]
+        self.assertIn(fingerprint.split("=")[1].strip().replace(":", "").lower(), again)
+
+    def test_what_a_device_gets_passes_openssl_gnutls_and_mbed_tls_until_it_is_revoked(self):
+        good, stolen = self.issue("good") / "cert.pem", self.issue("stolen") / "cert.pem"
+        output = self.ca("revoke", "stolen", "--reason", "key-compromise")
+        self.assert_one_sentence(output, "stolen: revoked", "key-compromise")
+        lists = self.revoked()
+        code, output = openssl("crl", "-in", lists, "-noout", "-text")
+        self.assertEqual(code, 0, output)
+        for chain, accepted in ((good, True), (stolen, False)):
+            code, output = self.verify(chain)
+            self.assertEqual(code, 0, output)
+            code, output = self.verify(chain, "-crl_check_all", "-CRLfile", lists)
+            self.assertEqual(code == 0, accepted, output)
+            code, output = programs.run(["certtool", "--verify", "--load-ca-certificate", self.root(), "--infile", chain])
+            self.assertEqual(code, 0, output)
+            code, output = programs.run(["certtool", "--verify", "--load-ca-certificate", self.root(), "--load-crl", lists,
+                                         "--infile", chain])
+            self.assertEqual(code == 0, accepted, output)
+            code, output = programs.run([clients.compiled(self.run_folder) / "mbedtls_verify", self.root(), chain, lists])
+            self.assertEqual(code == 0, accepted, output)
+        self.assertIn("revoked", output)
+        whole = good.with_name("whole.pem")
+        whole.write_text(good.read_text() + self.root().read_text())
+        code, output = programs.run(["certtool", "--verify-chain", "--infile", whole])
+        self.assertEqual(code, 0, output)
+        code, output = programs.run(["certtool", "--crl-info", "--infile", lists])
+        self.assertEqual(code, 0, output)
+
+    def test_with_the_key_type_that_every_device_takes_it_is_the_same(self):
+        self.me.options["ca_key_type"] = "rsa2048"
+        code, output = self.verify(self.issue() / "cert.pem")
+        self.assertEqual(code, 0, output)
+        self.assertIn("sha256WithRSA", openssl("x509", "-in", self.root(), "-noout", "-text")[1])
+
+    def test_a_tasmota_gets_two_lines_that_fit_each_other(self):
+        lines = self.ca_stdout("issue", "sonoff-pow", **{"for": "tasmota"}).splitlines()
+        self.assertEqual([line.split()[0] for line in lines], ["TlsKey1", "TlsKey2"])
+        key, certificate = (base64.b64decode(line.split()[1], validate=True) for line in lines)
+        self.assertEqual(len(key), 32)
+        self.assertTrue(256 < len(certificate) <= 928, len(certificate))
+        pair = self.folder / "pair.der"
+        pair.write_bytes(bytes.fromhex("30310201010420") + key + bytes.fromhex("a00a06082a8648ce3d030107"))  # RFC 5915 3
+        code, of_key = openssl("ec", "-inform", "DER", "-in", pair, "-pubout", "-conv_form", "uncompressed")
+        self.assertEqual(code, 0, of_key)
+        leaf = self.folder / "leaf.der"
+        leaf.write_bytes(certificate)
+        code, of_certificate = openssl("x509", "-inform", "DER", "-in", leaf, "-noout", "-pubkey")
+        self.assertEqual(code, 0, of_certificate)
+        public = re.search("-----BEGIN PUBLIC KEY-----.*-----END PUBLIC KEY-----", of_key, re.S)
+        self.assertIn(public.group(), of_certificate)
+        self.assertIn("CN = sonoff-pow", openssl("x509", "-inform", "DER", "-in", leaf, "-noout", "-subject")[1])
+
+    def test_an_esphome_gets_yaml_with_all_that_it_needs(self):
+        text = self.ca_stdout("issue", "lamp", **{"for": "esphome"})
+        blocks = {name: re.sub("^    ", "", block, flags=re.M) for name, block in
+                  re.findall(r"^  (\w+): \|\n((?:    .*\n)+)", text, re.M)}
+        self.assertEqual(set(blocks), {"certificate_authority", "client_certificate", "client_certificate_key"})
+        self.assertEqual(blocks["certificate_authority"], self.root().read_text())
+        of_key = openssl("pkey", "-pubout", data=blocks["client_certificate_key"].encode())[1]
+        self.assertEqual(of_key, openssl("x509", "-noout", "-pubkey", data=blocks["client_certificate"].encode())[1])
+
+    def test_a_keystore_opens_and_files_are_for_their_user_alone(self):
+        folder = self.issue("flow", "nodered")
+        code, output = openssl("pkcs12", "-in", folder / "flow.p12", "-passin", "pass:changeit", "-nodes")
+        self.assertEqual(code, 0, output)
+        self.assertIn("PRIVATE KEY", output)
+        for path in [folder, *folder.iterdir()]:
+            self.assertEqual(stat.S_IMODE(path.stat().st_mode) & 0o077, 0, path)
+
+    def test_a_shelly_gets_what_its_calls_take(self):
+        folder = self.issue("plug", "shelly")
+        for call, name in (("PutUserCA", "ca.pem"), ("PutTLSClientCert", "cert.pem"), ("PutTLSClientKey", "key.pem")):
+            self.assertEqual(json.loads((folder / f"{call}.json").read_text()), {"data": (folder / name).read_text()})
+
+    def test_no_key_is_kept_or_logged(self):
+        keys = [self.issue(kind, kind) / "key.pem" for kind in ("mosquitto", "nodered", "shelly", "esp-idf")]
+        texts = [path.read_bytes() for path in [*self.me.state.rglob("*"), *self.folder.glob("*.log")] if path.is_file()]
+        for key in keys:
+            body = key.read_text().splitlines()[1].encode()
+            self.assertFalse(any(body in text for text in texts), key)
+
+    def test_a_request_gives_its_key_alone(self):
+        request, key = self.folder / "pow.csr", self.folder / "pow.key"
+        code, output = openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=admin", "-addext", "subjectAltName=DNS:admin",
+                               "-addext", "basicConstraints=CA:TRUE", "-keyout", key, "-out", request)
+        self.assertEqual(code, 0, output)
+        folder = self.issue("pow", csr=request)
+        self.assertEqual({path.name for path in folder.iterdir()}, {"cert.pem", "ca.pem"})
+        code, output = self.verify(folder / "cert.pem")
+        self.assertEqual(code, 0, output)
+        text = openssl("x509", "-in", folder / "cert.pem", "-noout", "-text")[1]
+        self.assertIn("CN = pow", text)
+        self.assertNotIn("admin", text)
+        self.assertEqual(openssl("x509", "-in", folder / "cert.pem", "-noout", "-pubkey"), openssl("pkey", "-in", key, "-pubout"))
+        self.assert_one_sentence(self.ca("issue", "pow", code=2, csr=request, **{"for": "tasmota"}), "Tasmota takes no key")
+        self.assert_one_sentence(self.ca("issue", "pow", code=2, csr=key, **{"for": "nodered"}), "--csr", "no sound")
+
+    def test_the_list_has_what_ends_first_on_top(self):
+        for name, days in (("long", 3650), ("soon", 30), ("middle", 400)):
+            self.issue(name, days=days)
+        output = self.ca("list")
+        self.assertEqual([line.split()[0] for line in output.splitlines()], ["soon", "middle", "long"])
+        self.assert_one_sentence(output, "soon", "ends in 29 days", "issue another one")
+        devices = {one["name"]: one for one in json.loads(self.ca("list", "--json"))["devices"]}
+        self.assertEqual({name: one["renew_soon"] for name, one in devices.items()}, {"soon": True, "middle": False, "long": False})
+        self.ca("revoke", devices["middle"]["serial"].upper())
+        again = {one["name"]: one for one in json.loads(self.ca("list", "--json"))["devices"]}
+        self.assertEqual(again["middle"]["state"], "revoked")
+        self.assert_one_sentence(self.ca("revoke", "middle", code=2), "no certificate of 'middle'")
+
+    def test_the_root_is_given_in_every_form(self):
+        self.ca("init")
+        der = der_of(self.root().read_text())
+        self.assertIn(f"--cafile {self.folder / 'again.pem'}", self.ca("export", self.folder / "again.pem"))
+        for form in ("der", "android"):
+            file = self.folder / f"root-{form}"
+            self.ca("export", "--format", form, file)
+            self.assertEqual(file.read_bytes(), der)
+        profile = plistlib.loads(self.ca_stdout("export", "--format", "mobileconfig").encode())
+        self.assertEqual(profile["PayloadType"], "Configuration")
+        self.assertEqual(profile["PayloadContent"][0]["PayloadContent"], der)
+        self.assertEqual(profile["PayloadContent"][0]["PayloadType"], "com.apple.security.root")
+        self.assertEqual(plistlib.loads(self.ca_stdout("export", "--format", "mobileconfig").encode()), profile)
+        headers = self.folder / "headers"
+        headers.mkdir()
+        self.ca("export", "--format", "tasmota", headers)
+        self.assertEqual({path.name for path in headers.iterdir()}, {"local_ca_data.h", "local_ca_descriptor.h"})
+        self.ca("export", headers)
+        self.assertEqual((headers / "root.pem").read_text(), self.root().read_text())
+
+    def test_what_is_wrong_is_told_in_one_sentence_and_nothing_is_issued(self):
+        self.assert_one_sentence(self.ca("export", code=2), "there is no authority in", "ca init")
+        self.ca("init")
+        (self.folder / "full").mkdir()
+        (self.folder / "full/x").touch()
+        for words, options, needles in (
+                (["issue", "pow"], {}, ["--for tasmota, esphome, shelly, esp-idf, nodered and mosquitto"]),
+                (["issue"], {"for": "tasmota"}, ["for which device?"]),
+                (["issue", "pow"], {"for": "tasmotta"}, ["did you mean 'tasmota'?"]),
+                (["issue", "a/b"], {"for": "tasmota"}, ["'a/b' cannot be the name of a device"]),
+                (["issue", "pow"], {"for": "tasmota", "days": "3651"}, ["'3651' is not a number from 1 to 3650"]),
+                (["issue", "pow", self.folder / "full"], {"for": "nodered"}, ["something lies in", "already"]),
+                (["revoke"], {}, ["whose certificate?"]),
+                (["revoke", "nobody"], {}, ["there is no certificate of 'nobody'"]),
+                (["export"], {"format": "pfx"}, ["'pfx' is not one of pem, der, tasmota, mobileconfig and android"]),
+                (["list"], {"days": "3"}, ["--days goes with 'ca issue' only"]),
+                (["list", "all"], {}, ["'all' is one word too many for 'ca list'"]),
+                (["lsit"], {}, ["'ca lsit' is not known"])):
+            with self.subTest(words=words, options=options):
+                self.assert_one_sentence(self.ca(*words, code=2, **options), *needles)
+        self.assertEqual(json.loads(self.ca("list", "--json"))["devices"], [])
+
+
+class Passphrase(AuthorityCase):
+    def setUp(self):
+        super().setUp()
+        self.file = self.folder / "passphrase"
+        self.file.write_text("correct horse\n")
+        self.me.options["ca_passphrase_file"] = self.file
+
+    def test_no_key_lies_there_open_and_without_the_passphrase_nothing_is_issued(self):
+        self.issue()
+        for key in (self.me.state / "authority").rglob("*_key.pem"):
+            self.assertTrue(key.read_text().startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----"), key)
+        self.file.write_text("battery staple\n")
+        self.assert_one_sentence(self.ca("issue", "b", code=2, **{"for": "tasmota"}), "another passphrase")
+        self.me.options["ca_passphrase_file"] = None
+        self.assert_one_sentence(self.ca("issue", "b", code=2, **{"for": "tasmota"}), "give its passphrase by --ca-passphrase-file")
+        self.assertEqual(len(json.loads(self.ca("list", "--json"))["devices"]), 1)
