@@ -176,7 +176,7 @@ int issue(const Desk& desk) {
   std::cerr << name << ": serial " << chain.leaf().serial() << ", until "
             << format_rfc3339(chain.leaf().validity().not_after)
             << (folder.empty() ? std::string() : "; all it needs is in " + printable(folder.native())) << "\n"
-            << replaced(kit.advice, "DIR", folder.empty() ? "." : folder.native());
+            << replaced(kit.advice, "DIR", fs::absolute(folder).native());
   if (first) tell_agent(desk, "the authority for devices");
   return exit_ok;
 }
