@@ -30,7 +30,7 @@ void make_root(const std::filesystem::path& roots, const std::optional<Root>& be
   const Issuer root{key, acme_agent::make_root(key, "acme-agent root " + id, making.name_constraints, validity)};
   const PrivateKey devices_key = PrivateKey::generate(making.key_type);
   const Issuer devices{devices_key,
-                       issue_intermediate(root, devices_key, "acme-agent devices " + id, Purpose::client, validity)};
+                       issue_intermediate(root, devices_key, "acme-agent devices " + id, Certifies::clients, validity)};
   std::optional<Certificate> cross;
   if (before) cross = cross_sign(read_pair(before->folder, "root", making.passphrase), root.certificate);
   place_folder(roots / id, [&](const std::filesystem::path& folder) {
@@ -48,7 +48,7 @@ void make_servers(const std::filesystem::path& servers, const Root& root, const 
   const Issuer issuer = read_pair(root.folder, "root", making.passphrase);
   const PrivateKey key = PrivateKey::generate(making.key_type);
   const std::string id = id_of(key);
-  const Certificate certificate = issue_intermediate(issuer, key, "acme-agent servers " + id, Purpose::server,
+  const Certificate certificate = issue_intermediate(issuer, key, "acme-agent servers " + id, Certifies::servers,
                                                      from_now(making.now, servers_lifetime));
   place_folder(servers / id, [&](const std::filesystem::path& folder) {
     write_pair(folder, "servers", key, certificate, making.passphrase);

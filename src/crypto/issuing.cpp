@@ -109,12 +109,12 @@ Certificate make_root(const PrivateKey& key, std::string_view name, const std::v
   return sign(root.get(), key);
 }
 
-Certificate issue_intermediate(const Issuer& root, const PublicKey& key, std::string_view name, Purpose purpose,
+Certificate issue_intermediate(const Issuer& root, const PublicKey& key, std::string_view name, Certifies certifies,
                                const Validity& validity) {
   const X509Handle authority = draft_for(root, key, validity);
   add_common_name(authority.get(), name);
   make_authority(authority.get(), "critical,CA:TRUE,pathlen:0");
-  add_extension(authority.get(), NID_ext_key_usage, purpose == Purpose::server ? "serverAuth" : "clientAuth");
+  add_extension(authority.get(), NID_ext_key_usage, certifies == Certifies::servers ? "serverAuth" : "clientAuth");
   return issue(authority.get(), root);
 }
 

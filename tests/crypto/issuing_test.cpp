@@ -27,18 +27,18 @@ Issuer root_of(KeyType type, const std::vector<NameConstraint>& constraints, con
   return {key, make_root(key, name, constraints, validity)};
 }
 
-Issuer below(const Issuer& root, Purpose purpose) {
+Issuer below(const Issuer& root, Certifies certifies) {
   const PrivateKey key = PrivateKey::generate(root.key.type());
-  return {key, issue_intermediate(root, key, purpose == Purpose::server ? "servers" : "clients", purpose,
+  return {key, issue_intermediate(root, key, certifies == Certifies::servers ? "servers" : "clients", certifies,
                                   {now - 1h, now + 5 * a_year})};
 }
 
-/// A root and one authority below it for each purpose.
+/// A root and one authority below it for servers and one for clients.
 struct House {
   explicit House(KeyType type = KeyType::ec256, const std::vector<NameConstraint>& constraints = {})
       : root(root_of(type, constraints)),
-        servers(below(root, Purpose::server)),
-        clients(below(root, Purpose::client)) {}
+        servers(below(root, Certifies::servers)),
+        clients(below(root, Certifies::clients)) {}
 
   std::vector<Certificate> serve(const std::vector<std::string>& names, const Validity& validity = ninety_days) const {
     std::vector<Identifier> identifiers;
@@ -150,7 +150,7 @@ TEST_CASE("nothing begins before its issuer or ends after it") {
   const Validity wanted{now - 100 * a_year, now + 100 * a_year};
   CHECK(house.serve({"a.lan"}, wanted).front().validity() == parent);
   CHECK(house.admit("a", wanted).front().validity() == house.clients.certificate.validity());
-  const Certificate authority = issue_intermediate(house.root, house.key, "long", Purpose::server, wanted);
+  const Certificate authority = issue_intermediate(house.root, house.key, "long", Certifies::servers, wanted);
   CHECK(authority.validity() == house.root.certificate.validity());
 }
 
@@ -165,7 +165,7 @@ TEST_CASE("certificates that end after 2050 say so, and one of 2049 does as well
 TEST_CASE("who knows one root alone accepts what the other one of two has issued, in either direction of time") {
   const Issuer old_root = root_of(KeyType::ec256, {}, {now - 10 * a_year, now + 10 * a_year}, "old");
   const Issuer new_root = root_of(KeyType::rsa2048, {}, twenty_years, "new");
-  const Issuer servers = below(new_root, Purpose::server);
+  const Issuer servers = below(new_root, Certifies::servers);
   const Certificate leaf =
       issue_server_certificate(servers, PrivateKey::generate(KeyType::ec256), {parse_identifier("a.lan")}, ninety_days);
   const Certificate cross = cross_sign(old_root, new_root.certificate);
@@ -181,7 +181,7 @@ TEST_CASE("who knows one root alone accepts what the other one of two has issued
 TEST_CASE("a cross-signed root is bound by the constraints of the one that knows it") {
   const Issuer old_root = root_of(KeyType::ec256, {parse_name_constraint("lan")}, twenty_years, "old");
   const Issuer new_root = root_of(KeyType::ec256, {}, twenty_years, "new");
-  const Issuer servers = below(new_root, Purpose::server);
+  const Issuer servers = below(new_root, Certifies::servers);
   const Certificate cross = cross_sign(old_root, new_root.certificate);
   for (const char* name : {"a.lan", "a.example"}) {
     const Certificate leaf =

@@ -23,7 +23,7 @@ struct Revoking {
   PrivateKey key = PrivateKey::generate(KeyType::ec256);
   Issuer root{key, make_root(key, "a root", {}, ten_years)};
   PrivateKey devices_key = PrivateKey::generate(KeyType::rsa2048);
-  Issuer devices{devices_key, issue_intermediate(root, devices_key, "devices", Purpose::client, ten_years)};
+  Issuer devices{devices_key, issue_intermediate(root, devices_key, "devices", Certifies::clients, ten_years)};
   Certificate good = issue_client_certificate(devices, key, "good", a_year);
   Certificate stolen = issue_client_certificate(devices, key, "stolen", a_year);
 

@@ -39,8 +39,8 @@ struct Issuer {
   Certificate certificate;
 };
 
-/// What the certificates below an intermediate authority are good for.
-enum class Purpose { server, client };
+/// Whom an intermediate authority certifies.
+enum class Certifies { servers, clients };
 
 /// All of the following are as RFC 5280 wants them, signed with SHA-256, with random serial numbers of 128 bits. Names
 /// of authorities and devices are their common names, of at most 64 characters.
@@ -49,8 +49,8 @@ enum class Purpose { server, client };
 Certificate make_root(const PrivateKey& key, std::string_view name, const std::vector<NameConstraint>& constraints,
                       const Validity& validity);
 
-/// An authority that issues for one purpose, and no further authorities.
-Certificate issue_intermediate(const Issuer& root, const PublicKey& key, std::string_view name, Purpose purpose,
+/// An authority that certifies these, and no further authorities.
+Certificate issue_intermediate(const Issuer& root, const PublicKey& key, std::string_view name, Certifies certifies,
                                const Validity& validity);
 
 /// `next` with the signature of `root`, to the end of the earlier of both: who knows `root` alone accepts what `next`
