@@ -163,8 +163,8 @@ int issue(const Desk& desk) {
   const Authority authority = desk.any_authority();
   if (!authority.name_constraints().empty() && (kind == "esphome" || kind == "shelly" || kind == "esp-idf"))
     std::cerr << "note: " << kind << " refuses a root with name constraints, which this authority has\n";
-  const fs::path folder = !desk.word(2).empty() ? desk.word(2) : files ? name : "";
-  if (!folder.empty()) make_empty_folder(folder);
+  fs::path folder = !desk.word(2).empty() ? desk.word(2) : files ? name : "";
+  if (!folder.empty()) make_empty_folder(folder = fs::absolute(folder));
   const bool first = authority.list().empty();
   const CertificateChain chain = authority.issue_device(key, name, kind, lifetime, desk.now);
   const DeviceKit kit = make_kit(kind, {name, chain, own, roots_for_clients(desk, authority), desk.broker()});
@@ -176,7 +176,7 @@ int issue(const Desk& desk) {
   std::cerr << name << ": serial " << chain.leaf().serial() << ", until "
             << format_rfc3339(chain.leaf().validity().not_after)
             << (folder.empty() ? std::string() : "; all it needs is in " + printable(folder.native())) << "\n"
-            << replaced(kit.advice, "DIR", fs::absolute(folder).native());
+            << replaced(kit.advice, "DIR", folder.native());
   if (first) tell_agent(desk, "the authority for devices");
   return exit_ok;
 }

@@ -4,10 +4,11 @@ import base64
 import json
 import plistlib
 import re
+import shutil
 import stat
 import subprocess
 
-from support import clients, programs
+from support import clients, programs, strace
 from support.case import Case
 
 
@@ -242,3 +243,29 @@ class Passphrase(AuthorityCase):
         self.me.options["ca_passphrase_file"] = None
         self.assert_one_sentence(self.ca("issue", "b", code=2, **{"for": "tasmota"}), "give its passphrase by --ca-passphrase-file")
         self.assertEqual(len(json.loads(self.ca("list", "--json"))["devices"]), 1)
+
+
+class Killed(AuthorityCase):
+    def test_whenever_the_making_is_killed_there_is_an_authority_or_none_and_the_next_one_issues(self):
+        strace.require()
+        words = ["ca", "issue", "first"]
+        code, output, steps = strace.steps(self.me, self.me.state, *words, **{"for": "tasmota"})
+        self.assertEqual(code, 0, output)
+        killed = 0
+        for step in steps:
+            if step.name not in ("mkdir", "rename", "fsync"):
+                continue
+            shutil.rmtree(self.me.state)
+            _, output, hit = strace.run_with_fault(self.me, step, "SIGKILL", *words, **{"for": "tasmota"})
+            killed += hit
+            told = f"killed at {step.name} {step.path}: {output}"
+            made = list((self.me.state / "authority/roots").glob("*/root.pem"))
+            self.assertEqual(len(made) == 1, (self.me.state / "authority").exists(), told)
+            roots = [path.read_text() for path in made]
+            self.ca("issue", "second", **{"for": "tasmota"})
+            after = [path.read_text() for path in (self.me.state / "authority/roots").glob("*/root.pem")]
+            self.assertEqual(len(after), 1, told)
+            self.assertTrue(not roots or roots == after, told)
+            names = {one["name"] for one in json.loads(self.ca("list", "--json"))["devices"]}
+            self.assertTrue({"second"} <= names <= {"first", "second"}, told)
+        self.assertGreater(killed, 20)
