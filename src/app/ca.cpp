@@ -160,11 +160,11 @@ int issue(const Desk& desk) {
   const PublicKey key = own ? PublicKey(*own) : key_in(*desk.command_line.device_csr);
   if (kind == "tasmota" && key.key_type() != KeyType::ec256) refuse("Tasmota takes no key of its own but one of P-256");
 
+  fs::path folder = !desk.word(2).empty() ? desk.word(2) : files ? name : "";
+  if (!folder.empty()) make_empty_folder(folder = fs::absolute(folder), desk.state.path());
   const Authority authority = desk.any_authority();
   if (!authority.name_constraints().empty() && (kind == "esphome" || kind == "shelly" || kind == "esp-idf"))
     std::cerr << "note: " << kind << " refuses a root with name constraints, which this authority has\n";
-  fs::path folder = !desk.word(2).empty() ? desk.word(2) : files ? name : "";
-  if (!folder.empty()) make_empty_folder(folder = fs::absolute(folder));
   const bool first = authority.list().empty();
   const CertificateChain chain = authority.issue_device(key, name, kind, lifetime, desk.now);
   const DeviceKit kit = make_kit(kind, {name, chain, own, roots_for_clients(desk, authority), desk.broker()});
