@@ -21,8 +21,7 @@ void must(bool succeeded) {
 std::string verify(const Verification& verification) {
   const std::unique_ptr<X509_STORE, Free<X509_STORE_free>> store(X509_STORE_new());
   const CertificateChain roots = CertificateChain::from_pem(verification.roots);
-  for (const Certificate& root : roots.certificates())
-    must(X509_STORE_add_cert(store.get(), root.handle()) == 1);
+  for (const Certificate& root : roots.certificates()) must(X509_STORE_add_cert(store.get(), root.handle()) == 1);
   const std::unique_ptr<BIO, Free<BIO_free_all>> crls(
       BIO_new_mem_buf(verification.crls.data(), static_cast<int>(verification.crls.size())));
   while (X509_CRL* crl = PEM_read_bio_X509_CRL(crls.get(), nullptr, nullptr, nullptr)) {
