@@ -22,6 +22,7 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
 constexpr Duration longest_look = 5s;
+constexpr Duration longest_verdict = 2s;
 constexpr Duration first_pause = 5ms;
 constexpr Duration longest_pause = 250ms;
 constexpr Duration placeholder_lifetime = 30 * 24h;
@@ -160,8 +161,9 @@ class Attempt {
         stop_(stop),
         folder_(target.folder),
         readers_(find_readers()),
+        beside_(find_client_files()),
         stamp_(Deployer::stamp(target)),
-        installed_(stamp_ == stamp || is_installed()) {}
+        installed_((stamp_ == stamp && have_content(target.folder, beside_)) || is_installed()) {}
 
   bool installed() const { return installed_; }
 
@@ -187,7 +189,9 @@ class Attempt {
  private:
   Deployment deploy_or_throw(Effort effort) {
     const Sights before = look(pair_.chain);
-    const bool settled = installed_ && is_settled(before);
+    const bool in_place = installed_ && is_settled(before);
+    const std::optional<std::string> mistake = in_place ? why_mistaken(before) : std::nullopt;
+    const bool settled = in_place && !mistake;
     if (!settled && (!installed_ || why_unreadable_in(folder_.path()))) install();
     put_into_further_folders([&](const FurtherFolder& further) { return !further.holds(pair_); });
     if (settled && put_into_.empty()) return end(Deployment::State::done, "", before);
@@ -195,7 +199,7 @@ class Attempt {
     const bool tell_anyway = effort == Effort::force || effort == Effort::full;
     if (!tell_anyway && put_into_.empty() && !(effort == Effort::urge && ends_soon(before)) && was_told()) {
       told_before_ = true;
-      return not_served(before);
+      return mistake ? end(Deployment::State::failed, *mistake, before) : not_served(before);
     }
     const std::set<std::string> shown_before = remember_shown(shown_in(before));
     const std::optional<Error> untold = reload();
@@ -206,6 +210,8 @@ class Attempt {
     if (!untold) remember_told();
 
     if (is_proven(after)) {
+      if (const std::optional<std::string> why = why_mistaken_at_last(after))
+        return end(Deployment::State::failed, untold ? untold->message() : *why, after);
       if (untold) log_.warning("the new certificate is served, but " + untold->message(), target_.name);
       return end(Deployment::State::done, "", after);
     }
@@ -253,6 +259,49 @@ class Attempt {
     const Sights after = look_until_served(pair_.chain);
     remember_told();
     return is_proven(after) ? end(Deployment::State::done, "", after) : not_served(after);
+  }
+
+  /// What is to lie beside the pair. Where that is not to be had it stays as it is: Mosquitto 2.1 ends when its crlfile
+  /// is gone, and 2.0 lets in whoever was revoked.
+  std::vector<GenerationFolder::File> find_client_files() {
+    try {
+      if (target_.clients) clients_ = target_.clients->files(clock_.now());
+    } catch (const Error& error) {
+      further_trouble_ = error.message();
+    }
+    if (clients_) return {{client_files[0], Secret(clients_->ca)}, {client_files[1], Secret(clients_->crl)}};
+    std::vector<GenerationFolder::File> lying;
+    if (const std::optional<fs::path> generation = folder_.current())
+      for (const std::string& name : client_files)
+        if (std::optional<Secret> content = read_file(*generation / name)) lying.push_back({name, *std::move(content)});
+    return lying;
+  }
+
+  std::vector<GenerationFolder::File> files_for(const CertifiedKey& pair) const {
+    std::vector<GenerationFolder::File> files = files_of(pair);
+    files.insert(files.end(), beside_.begin(), beside_.end());
+    return files;
+  }
+
+  /// Whether devices are told by their certificates as they should; nothing if so, or if no listener wants to see one.
+  std::optional<std::string> why_mistaken(const Sights& sights) const {
+    if (!clients_ || !clients_->proof) return std::nullopt;
+    const Duration timeout = std::min(target_.probe_timeout, longest_verdict);
+    for (const Sight& sight : sights)
+      if (std::optional<std::string> why = why_clients_are_mistaken(
+              sight.endpoint, sight.looks, *clients_->proof, server_name_of(target_.identifiers), timeout, stop_))
+        return why;
+    return std::nullopt;
+  }
+
+  /// The same when the broker has had its time to read the files.
+  std::optional<std::string> why_mistaken_at_last(const Sights& sights) const {
+    const Duration deadline = clock_.uptime() + target_.probe_timeout;
+    for (;;) {
+      std::optional<std::string> why = why_mistaken(sights);
+      if (!why || clock_.uptime() >= deadline) return why;
+      if (!clock_.sleep_for(longest_pause, stop_)) throw Stopped{};
+    }
   }
 
   /// A broker that is down or silent may come back by itself; one that shows something else has been set up otherwise.
@@ -399,11 +448,11 @@ class Attempt {
   bool is_installed() const {
     Ownership wanted = target_.ownership;
     if (!target_.owner_given) wanted.gid.reset();  // a guess may differ from day to day
-    return folder_.current() && lie_in(target_.folder, files_of(pair_), wanted);
+    return folder_.current() && lie_in(target_.folder, files_for(pair_), wanted);
   }
 
   void install() {
-    const std::vector<GenerationFolder::File> files = files_of(pair_);
+    const std::vector<GenerationFolder::File> files = files_for(pair_);
     const fs::path generation = folder_.prepare(files, choose_ownership());
     try {
       if (!have_content(generation, files)) {
@@ -439,9 +488,9 @@ class Attempt {
   /// Why some process that will be told to reload could not read the files in `folder`.
   std::optional<std::string> why_unreadable_in(const fs::path& folder) const {
     for (const Process& reader : readers_) {
-      for (const std::string& file : pair_files) {
-        if (const std::optional<std::string> why = why_unreadable(reader, folder / file, target_.folder)) {
-          return describe(reader) + " cannot read " + (folder_.path() / file).string() + ": " + *why;
+      for (const GenerationFolder::File& file : files_for(pair_)) {
+        if (const std::optional<std::string> why = why_unreadable(reader, folder / file.name, target_.folder)) {
+          return describe(reader) + " cannot read " + (folder_.path() / file.name).string() + ": " + *why;
         }
       }
     }
@@ -553,7 +602,10 @@ class Attempt {
       return end(Deployment::State::failed, why + "; there are no good files to go back to: the broker's log says why",
                  seen);
     }
-    folder_.activate(*generation);
+    if (beside_.empty())
+      folder_.activate(*generation);
+    else  // what tells devices by their certificates never goes back
+      folder_.activate(folder_.prepare(files_for(*before), choose_ownership()));
     for (const FurtherFolder* further : put_into_) further->put_back();
     result_.rolled_back = true;
     const std::optional<Error> untold = reload();
@@ -585,13 +637,15 @@ class Attempt {
   const std::stop_token& stop_;
   GenerationFolder folder_;
   const std::vector<Process> readers_;
+  std::string further_trouble_;  ///< The first; empty: none.
+  std::optional<ClientFiles> clients_;
+  const std::vector<GenerationFolder::File> beside_;  ///< The pair.
   std::string stamp_;
   const bool installed_;  ///< When this began.
   bool told_somebody_ = false;
   bool told_before_ = false;
   bool restarted_ = false;
   std::vector<const FurtherFolder*> put_into_;
-  std::string further_trouble_;  ///< The first; empty: none.
   Deployment result_;
 };
 
@@ -653,7 +707,9 @@ std::string Deployer::stamp(const DeploymentTarget& target) {
   const auto id = [](const auto& number) { return number ? std::to_string(*number) : std::string("-"); };
   std::string further;
   for (const FurtherFolder& one : target.further) further += one.stamp() + " ";
-  return further + GenerationFolder(target.folder).stamp(pair_files) + id(target.ownership.uid) + ":" +
+  std::vector<std::string> names = pair_files;
+  names.insert(names.end(), client_files.begin(), client_files.end());
+  return further + GenerationFolder(target.folder).stamp(names) + id(target.ownership.uid) + ":" +
          id(target.ownership.gid) + ":" + std::to_string(target.ownership.mode);
 }
 

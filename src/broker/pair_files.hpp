@@ -13,6 +13,9 @@ namespace acme_agent {
 inline const std::vector<std::string> pair_files = {"cert.pem", "chain.pem", "fullchain.pem", "privkey.pem",
                                                     "combined.pem"};
 
+/// What lies beside a pair where devices have certificates, too.
+inline const std::vector<std::string> client_files = {"devices-ca.pem", "devices.crl"};
+
 /// The five files of a pair (`interface.md`, Files).
 std::vector<GenerationFolder::File> files_of(const CertifiedKey& pair);
 

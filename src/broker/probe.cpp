@@ -105,6 +105,28 @@ bool opens_websocket(const Endpoint& endpoint, const std::string& server_name, D
   return any;
 }
 
+std::optional<std::string> why_clients_are_mistaken(const Endpoint& endpoint, const std::vector<Look>& looks,
+                                                    const ClientProof& proof, const std::string& server_name,
+                                                    Duration timeout, const std::stop_token& stop) {
+  for (const Look& look : looks) {
+    if (look.client != TlsClient::standard || look.state != Look::State::shown || !look.peer.asks_for_certificate)
+      continue;
+    const auto show = [&](const CertifiedKey& client) -> std::optional<std::string> {
+      const Connection connection = connect_tcp(look.address, endpoint.port, timeout, stop);
+      if (!connection.socket.valid()) return connection.failure;
+      return why_client_is_refused(connection.socket.get(), server_name, client, timeout, stop);
+    };
+    const std::string where = endpoint.text() + " (" + look.address + ")";
+    if (const std::optional<std::string> refusal = show(proof.good))
+      return where + " refuses a device with a good certificate: " + *refusal +
+             "; is its cafile the devices-ca.pem beside the certificate, and was the broker restarted since?";
+    if (!show(proof.revoked))
+      return where +
+             " lets in a device whose certificate is revoked: is its crlfile the devices.crl beside the certificate?";
+  }
+  return std::nullopt;
+}
+
 Verdict judge(const std::vector<Look>& looks, const CertificateChain& expected) {
   Verdict verdict;
   std::vector<std::string> faults;

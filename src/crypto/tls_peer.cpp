@@ -225,6 +225,31 @@ void shake_hands(SSL* ssl, Wire& wire) {
   }
 }
 
+/// Called when the server asks for a certificate; `asked` is a bool.
+int note_request(SSL*, void* asked) {
+  *static_cast<bool*>(asked) = true;
+  return 1;
+}
+
+/// Called with each message; `accepted` is a bool.
+void note_ticket(int sent, int, int content_type, const void* message, std::size_t size, SSL*, void* accepted) {
+  if (sent == 0 && content_type == SSL3_RT_HANDSHAKE && size > 0 &&
+      *static_cast<const unsigned char*>(message) == SSL3_MT_NEWSESSION_TICKET)
+    *static_cast<bool*>(accepted) = true;
+}
+
+/// Until the server has said something behind the handshake: a refusal, or what nobody gets who is refused.
+void await_verdict(SSL* ssl, Wire& wire, const bool& has_ticket) {
+  while (!has_ticket) {
+    ERR_clear_error();
+    char octet = 0;
+    const int count = SSL_read(ssl, &octet, 1);
+    if (count > 0 || has_ticket) return;
+    if (SSL_get_error(ssl, count) != SSL_ERROR_WANT_READ) throw HandshakeFailed{describe_handshake_error()};
+    wire.receive();
+  }
+}
+
 std::optional<CertificateChain> sent_chain(const SSL* ssl) {
   const STACK_OF(X509)* sent = SSL_get_peer_cert_chain(ssl);
   if (sent == nullptr || sk_X509_num(sent) == 0) return std::nullopt;
@@ -246,6 +271,7 @@ TlsPeer look_at_tls_server(int fd, const std::string& server_name, TlsClient cli
   const Ssl ssl = make_ssl(server_name, client);
   Wire wire(fd, ssl.get(), timeout, stop);
   TlsPeer peer;
+  SSL_set_cert_cb(ssl.get(), note_request, &peer.asks_for_certificate);
   try {
     shake_hands(ssl.get(), wire);
     peer.completed = true;
@@ -263,6 +289,31 @@ TlsPeer look_at_tls_server(int fd, const std::string& server_name, TlsClient cli
   }
   take_openssl_reason();
   return peer;
+}
+
+std::optional<std::string> why_client_is_refused(int fd, const std::string& server_name, const CertifiedKey& client,
+                                                 Duration timeout, const std::stop_token& stop) {
+  const Ssl ssl = make_ssl(server_name, TlsClient::standard);
+  require(SSL_use_certificate(ssl.get(), client.chain.leaf().handle()) == 1 &&
+              SSL_use_PrivateKey(ssl.get(), client.key.handle()) == 1,
+          "to show a client's certificate");
+  Wire wire(fd, ssl.get(), timeout, stop);
+  bool has_ticket = false;
+  SSL_set_msg_callback(ssl.get(), note_ticket);
+  SSL_set_msg_callback_arg(ssl.get(), &has_ticket);
+  std::optional<std::string> refusal;
+  bool over = false;
+  try {
+    shake_hands(ssl.get(), wire);
+    over = true;
+    if (SSL_version(ssl.get()) == TLS1_3_VERSION) await_verdict(ssl.get(), wire, has_ticket);
+    SSL_shutdown(ssl.get());
+    wire.send_what_fits();
+  } catch (const HandshakeFailed& failed) {
+    if (!over || !failed.timed_out) refusal = failed.reason;
+  }
+  take_openssl_reason();
+  return refusal;
 }
 
 bool opens_websocket(int fd, const std::string& server_name, Duration timeout, const std::stop_token& stop) {

@@ -101,7 +101,9 @@ struct TlsOptions {
   int min_version = TLS1_2_VERSION;
   int max_version = TLS1_3_VERSION;
   bool demand_client_certificate = false;
-  std::string answer = {};  ///< To what ends with an empty line.
+  std::string answer = {};                   ///< To what ends with an empty line.
+  std::optional<Certificate> admitted = {};  ///< The one client that is let in; nothing: whoever comes.
+  bool tickets = true;
 };
 
 /// A server as a broker sets it up with OpenSSL, with one pair or with one of each kind.
@@ -110,6 +112,7 @@ class TlsServer {
   explicit TlsServer(const std::vector<CertifiedKey>& pairs, TlsOptions options = {})
       : context_(SSL_CTX_new(TLS_server_method()), SSL_CTX_free),
         answer_(options.answer),
+        admitted_(options.admitted),
         server_([this](int fd) { serve(fd); }) {
     SSL_CTX_set_security_level(context_.get(), 0);
     SSL_CTX_set_min_proto_version(context_.get(), options.min_version);
@@ -117,6 +120,11 @@ class TlsServer {
     if (options.demand_client_certificate) {
       SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
     }
+    if (admitted_) {
+      SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+      SSL_CTX_set_cert_verify_callback(context_.get(), admit, const_cast<Certificate*>(&*admitted_));
+    }
+    if (!options.tickets) SSL_CTX_set_num_tickets(context_.get(), 0);
     for (const CertifiedKey& pair : pairs) {
       use(pair.chain.leaf().handle(), pair.key.handle());
       SSL_CTX_clear_chain_certs(context_.get());
@@ -136,6 +144,12 @@ class TlsServer {
   Seen seen() { return seen_.get_future().get(); }
 
  private:
+  static int admit(X509_STORE_CTX* shown, void* admitted) {
+    const bool same = X509_cmp(X509_STORE_CTX_get0_cert(shown), static_cast<Certificate*>(admitted)->handle()) == 0;
+    if (!same) X509_STORE_CTX_set_error(shown, X509_V_ERR_CERT_REVOKED);
+    return same ? 1 : 0;
+  }
+
   void serve(int fd) {
     const std::unique_ptr<SSL, decltype(&SSL_free)> ssl(SSL_new(context_.get()), SSL_free);
     SSL_set_fd(ssl.get(), fd);
@@ -158,6 +172,7 @@ class TlsServer {
 
   const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context_;
   const std::string answer_;
+  const std::optional<Certificate> admitted_;
   std::promise<Seen> seen_;
   bool told_ = false;
   const Server server_;
@@ -290,6 +305,33 @@ TEST_CASE("a server that wants a client certificate is seen all the same") {
     CHECK(contains(peer.failure, "the server refused the handshake ("));
   }
   CHECK(ERR_peek_error() == 0);
+}
+
+TEST_CASE("a client's certificate is let in or refused, also where that is said after the handshake") {
+  const Pairs pairs;
+  const CertifiedKey device = pairs.make(KeyType::ec256);
+  const CertifiedKey revoked = pairs.make(KeyType::ec256);
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    const TlsServer server({pairs.rsa},
+                           {.min_version = version, .max_version = version, .admitted = device.chain.leaf()});
+    CHECK(server->look().asks_for_certificate);
+    const auto refusal = [&](const CertifiedKey& client, Duration timeout = 20s) {
+      return why_client_is_refused(server->connect()->fd(), "a.example", client, timeout, {});
+    };
+    CHECK_FALSE(refusal(device));
+    CHECK(refusal(revoked) == "the server refused the handshake (certificate revoked)");
+    CHECK(ERR_peek_error() == 0);
+  }
+  CHECK_FALSE(TlsServer({pairs.rsa})->look().asks_for_certificate);
+}
+
+TEST_CASE("a server of TLS 1.3 that gives no tickets lets a client in by saying nothing") {
+  const Pairs pairs;
+  const CertifiedKey device = pairs.make(KeyType::ec256);
+  const TlsServer server({pairs.rsa},
+                         {.min_version = TLS1_3_VERSION, .admitted = device.chain.leaf(), .tickets = false});
+  CHECK_FALSE(why_client_is_refused(server->connect()->fd(), "a.example", device, 300ms, {}));
+  CHECK(why_client_is_refused(server->connect()->fd(), "a.example", pairs.ec, 20s, {}));
 }
 
 TEST_CASE("certificates that no client would trust are seen, expired ones and placeholders") {

@@ -34,6 +34,11 @@ TlsPeer look_at_tls_server(int, const std::string&, TlsClient client, Duration, 
   return peer;
 }
 
+std::optional<std::string> why_client_is_refused(int, const std::string&, const CertifiedKey&, Duration,
+                                                 const std::stop_token&) {
+  return std::nullopt;
+}
+
 bool opens_websocket(int, const std::string&, Duration, const std::stop_token&) {
   return false;
 }

@@ -11,6 +11,7 @@
 #include <acme_agent/base/day_span.hpp>
 #include <acme_agent/base/endpoint.hpp>
 #include <acme_agent/base/log.hpp>
+#include <acme_agent/broker/client_files.hpp>
 #include <acme_agent/broker/further_folder.hpp>
 #include <acme_agent/broker/probe.hpp>
 #include <acme_agent/broker/reloader.hpp>
@@ -27,7 +28,8 @@ struct DeploymentTarget {
   std::string folder;                   ///< --cert-dir. No path: that would take ten times the memory of its text.
   Ownership ownership;       ///< --owner, --mode. Without gid: that of the broker's process, if we may give it.
   bool owner_given = false;  ///< Said by the operator: never replaced by a guess.
-  std::vector<FurtherFolder> further;  ///< --deploy
+  std::vector<FurtherFolder> further;        ///< --deploy
+  std::shared_ptr<ClientAuthority> clients;  ///< Whose files lie beside the pair in `folder`; null: there are none.
   std::vector<std::shared_ptr<Reloader>> reloaders;
   std::vector<Endpoint> probes;   ///< Empty: no proof is wanted.
   bool probe_is_default = false;  ///< Then a port where nobody listens and no broker runs is no error.
@@ -73,8 +75,9 @@ enum class Effort {
   look,   ///< Look only; the broker is told again if it was restarted or the files had to be written again.
 };
 
-/// Puts pairs into the broker's folder, makes it reload, looks that it serves them, and goes back where that is truly
-/// better (`interface.md`, Deployment). Safe to repeat at any time: a crash anywhere is mended by the next deploy().
+/// Puts pairs into the broker's folder, and with them what tells devices by their certificates; makes it reload, looks
+/// that it serves them and lets in whom it should and nobody revoked, and goes back where that is truly better
+/// (`interface.md`, Deployment). Safe to repeat at any time: a crash anywhere is mended by the next deploy().
 class Deployer {
  public:
   Deployer(Clock& clock, Log& log) : clock_(clock), log_(log) {}

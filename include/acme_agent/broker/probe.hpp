@@ -1,11 +1,13 @@
 #pragma once
 
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include <acme_agent/base/clock.hpp>
 #include <acme_agent/base/endpoint.hpp>
+#include <acme_agent/broker/client_files.hpp>
 #include <acme_agent/crypto/tls_peer.hpp>
 
 namespace acme_agent {
@@ -41,6 +43,13 @@ std::vector<Look> look_as(TlsClient client, const Endpoint& endpoint, const std:
 /// such a listener only once that has happened. Throws Stopped.
 bool opens_websocket(const Endpoint& endpoint, const std::string& server_name, Duration timeout,
                      const std::stop_token& stop);
+
+/// What keeps the broker from telling devices by their certificates, in a sentence: at an address of these looks that
+/// asks for one, a good device is refused or a revoked one is let in. Nothing if there is no such address. Throws
+/// Stopped.
+std::optional<std::string> why_clients_are_mistaken(const Endpoint& endpoint, const std::vector<Look>& looks,
+                                                    const ClientProof& proof, const std::string& server_name,
+                                                    Duration timeout, const std::stop_token& stop);
 
 /// The verdict of `interface.md`, Deployment 3, on the looks at one endpoint.
 struct Verdict {

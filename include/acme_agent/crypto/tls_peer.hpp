@@ -24,6 +24,7 @@ struct TlsPeer {
   bool completed = false;  ///< The handshake was finished; a server that wants a client certificate may refuse.
   std::string failure;     ///< Why it was not, in words; empty if it was.
   bool timed_out = false;  ///< The failure is that the time was up.
+  bool asks_for_certificate = false;  ///< The server wants to see one of the client's.
 };
 
 /// Shakes hands over the connected, non-blocking socket `fd` (not closed), sending `server_name` as SNI unless it is
@@ -31,6 +32,12 @@ struct TlsPeer {
 /// says nothing for `timeout` is a TlsPeer with a failure, not an exception. Throws Stopped within 100 ms of a stop.
 TlsPeer look_at_tls_server(int fd, const std::string& server_name, TlsClient client, Duration timeout,
                            const std::stop_token& stop);
+
+/// Whether the server lets in a client with this certificate and key: why not, in words, or nothing. Only the leaf is
+/// sent, as small devices do. In TLS 1.3 the server judges it after the client's handshake is over (RFC 8446 4.4.2):
+/// its session ticket, any other word, or silence for `timeout` is a yes. As look_at_tls_server() for all else.
+std::optional<std::string> why_client_is_refused(int fd, const std::string& server_name, const CertifiedKey& client,
+                                                 Duration timeout, const std::stop_token& stop);
 
 /// Opens a WebSocket for MQTT (RFC 6455 4.1) over the socket `fd` as look_at_tls_server() has it, and leaves: whether
 /// the server has opened it, too.
