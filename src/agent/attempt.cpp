@@ -54,6 +54,7 @@ void Renewer::Attempt::load() {
     }
   }
   load_revocation();
+  load_superseded();
   load_pending();
   if (record.inputs == inputs_of(managed)) return;
   record.inputs = inputs_of(managed);
@@ -90,6 +91,18 @@ void Renewer::Attempt::load_revocation() {
   if (!record.held) return;
   const bool named = revocation && revocation->confirmed && revocation->fingerprint == record.held->fingerprint;
   record.held->revoked = named || (revocation && revocation->compromised_keys.contains(record.held->key));
+}
+
+/// Our own authority may have rolled over, or be another one.
+void Renewer::Attempt::load_superseded() {
+  const AcmeServer* server = record.held ? managed.server_at(record.held->server) : nullptr;
+  if (server == nullptr || !server->own) return;
+  load_held();
+  try {
+    if (held) record.held->superseded = !server->own->issues_with(held->pair.chain, now());
+  } catch (const Error& error) {  // it says the same when it is to issue
+    renewer.log_.debug(error.message(), managed.name);
+  }
 }
 
 /// The key that is chosen and the orders under way, if they are still what is wanted.
@@ -142,7 +155,7 @@ void Renewer::Attempt::doubt_clock() {
 /// By the clock of any server but this one.
 bool Renewer::Attempt::clock_is_confirmed(const AcmeServer* but) const {
   return std::any_of(managed.servers.begin(), managed.servers.end(), [&](const auto& server) {
-    return server.get() != but && renewer.clock_is_confirmed(*server, stop);
+    return server.get() != but && !server->own && renewer.clock_is_confirmed(*server, stop);
   });
 }
 
@@ -176,7 +189,8 @@ void Renewer::Attempt::deploy_if_due() {
     deploy.next_attempt = record.held->validity.not_before;
     return;
   }
-  const bool nobody_to_ask = managed.target.probes.empty() && managed.target.reloaders.empty();
+  const bool nobody_to_ask =
+      managed.target.probes.empty() && managed.target.reloaders.empty() && managed.target.clients == nullptr;
   if (nobody_to_ask && !retry && !issued && !daily && !wish.now && deploy.ok && !deploy.stamp.empty() &&
       deploy.stamp == Deployer::stamp(managed.target))
     return;
@@ -217,7 +231,9 @@ void Renewer::Attempt::deploy_if_due() {
 /// What the devices would refuse does not get to the broker.
 bool Renewer::Attempt::leave_as_devices_refuse() {
   if (managed.devices == nullptr) return false;
-  const std::optional<std::string> why = why_devices_refuse(held->pair.chain, *managed.devices, now());
+  DeviceTerms terms = *managed.devices;
+  if (managed.stands_in(held->server)) terms.roots.reset();  // for those that were told of it, if there are any
+  const std::optional<std::string> why = why_devices_refuse(held->pair.chain, terms, now());
   if (!why) return false;
   looked = true;
   looked_fully = true;
@@ -244,7 +260,8 @@ Outcome Renewer::Attempt::outcome() {
     return outcome;
   }
   const Due due = due_now();
-  outcome.good = usable() && as_wanted(managed, *record.held) && record.failures == 0 && due.when > now();
+  const bool stands_in = record.held && managed.stands_in(record.held->server);
+  outcome.good = usable() && as_wanted(managed, *record.held) && !stands_in && record.failures == 0 && due.when > now();
   if (wish.force && !ordered && !postponed.empty()) {
     outcome.good = false;
     outcome.problem = postponed;

@@ -72,6 +72,7 @@ struct Renewer::Attempt {
   void forget_failures();
   void load_pending();
   void load_revocation();
+  void load_superseded();
   bool is_compromised(const PrivateKey& key) const {
     return revocation && revocation->compromised_keys.contains(key.thumbprint());
   }
@@ -94,9 +95,13 @@ struct Renewer::Attempt {
   PrivateKey operators_key() const;
   PrivateKey choose_key() const;
   PrivateKey choose_key_and_placeholder() const;
+  void place_placeholder(const PrivateKey& key) const;
   [[noreturn]] void blame_clock(const AcmeServer& server, const std::string& why) const;
+  bool may_order_at(const AcmeServer& server);
   bool its_turn(const AcmeServer& server);
   void obtain(const AcmeServer& server, const std::shared_future<PrivateKey>& chosen);
+  void obtain_from_own(const AcmeServer& server);
+  void hold(CertifiedKey pair, const AcmeServer& server, const std::string& order_url);
   CertifiedKey issue_with_account(const AcmeServer& server, const IssueRequest& request);
 
   std::string held_until() const;

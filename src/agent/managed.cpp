@@ -12,6 +12,11 @@ const AcmeServer* Managed::server_at(const std::string& url) const {
   return found == servers.end() ? nullptr : found->get();
 }
 
+bool Managed::stands_in(const std::string& url) const {
+  const AcmeServer* server = server_at(url);
+  return server != nullptr && server->own && server != servers.front().get();
+}
+
 bool Managed::wants(const CertificateChain& chain, TimePoint now) const {
   return (preferred_chain.empty() || chain.top() == preferred_chain) &&
          (devices == nullptr || !why_devices_refuse(chain, *devices, now));

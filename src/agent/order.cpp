@@ -74,7 +74,7 @@ const Directory& Renewer::Attempt::directory_of(const AcmeServer& server) {
 void Renewer::Attempt::ask_for_advice() {
   if (!usable() || record.held->renewal_info_id.empty()) return;
   const AcmeServer* server = managed.server_at(record.held->server);
-  if (server == nullptr) return;
+  if (server == nullptr || server->own) return;
   RenewalAdvice& advice = record.advice;
   if (advice.id != record.held->renewal_info_id) {
     RenewalAdvice fresh;
@@ -143,7 +143,8 @@ void Renewer::Attempt::order_while_due(const std::function<void()>& servable) {
     if (!order_if_due(servable)) return;
     const Due next = due_now();
     if (next.when > now()) return;
-    warn(record.last_error + "; now asking " + next.server->name);
+    warn(record.last_error + "; now " +
+         (next.server->own ? "our own authority issues" : "asking " + next.server->name));
   }
 }
 
@@ -169,19 +170,15 @@ bool Renewer::Attempt::order_if_due(const std::function<void()>& servable) {
                                             " issues for tests only, and the certificate held is a real one "
                                             "that stays: choose another --server, or renew with --force");
     load_held();
-    // The key is made beside the network, and the placeholder stands as soon as there is a key.
-    const std::shared_future<PrivateKey> chosen = std::async(std::launch::async, [&] {
-      const PrivateKey key = choose_key_and_placeholder();
-      servable();
-      return key;
-    });
-    if (const std::optional<TimePoint> date = directory_of(server).date)
-      if (const std::optional<std::string> why = why_clock_is_wrong(now(), *date)) blame_clock(server, *why);
-    if (!is_under_way(server) && !its_turn(server)) {
-      if (wish.force || wish.now)
-        postponed = "nothing was ordered, as a rate limit of " + server.name + " would be met: ask again at " +
-                    format_rfc3339(*record.servers[server.url].turn);
-      return false;
+    std::shared_future<PrivateKey> chosen;
+    if (!server.own) {
+      // The key is made beside the network, and the placeholder stands as soon as there is a key.
+      chosen = std::async(std::launch::async, [&] {
+        const PrivateKey key = choose_key_and_placeholder();
+        servable();
+        return key;
+      });
+      if (!may_order_at(server)) return false;
     }
 
     ordered = true;
@@ -191,11 +188,14 @@ bool Renewer::Attempt::order_if_due(const std::function<void()>& servable) {
     ++record.interrupted;
     state.save_record(record);  // where this is not possible, nothing is ordered
     stored = record;
-    const LookAhead look = look_ahead(server);
-    obtain(server, chosen);
+    if (server.own)
+      obtain_from_own(server);
+    else
+      obtain(server, chosen);
     pending.reset();
     issued = true;
-    forget_failures();
+    record.interrupted = 0;
+    if (!managed.stands_in(server.url)) forget_failures();
     record.deploy = {};
     return false;
   } catch (const ClockIsWrong& error) {
@@ -215,6 +215,17 @@ bool Renewer::Attempt::order_if_due(const std::function<void()>& servable) {
 void Renewer::Attempt::blame_clock(const AcmeServer& server, const std::string& why) const {
   if (clock_is_confirmed(&server)) throw Error(Remedy::retry, why + ", while another server's agrees with ours");
   throw ClockIsWrong(why);
+}
+
+/// Whether the server's clock agrees with ours, and its limits have room.
+bool Renewer::Attempt::may_order_at(const AcmeServer& server) {
+  if (const std::optional<TimePoint> date = directory_of(server).date)
+    if (const std::optional<std::string> why = why_clock_is_wrong(now(), *date)) blame_clock(server, *why);
+  if (is_under_way(server) || its_turn(server)) return true;
+  if (wish.force || wish.now)
+    postponed = "nothing was ordered, as a rate limit of " + server.name + " would be met: ask again at " +
+                format_rfc3339(*record.servers[server.url].turn);
+  return false;
 }
 
 /// Whether the limits of the server have room for our order now.
@@ -265,7 +276,8 @@ void Renewer::Attempt::note_failure(const AcmeServer& server, const Error& error
   record.last_error = printable(error.message() + (invalid != nullptr ? seen_from_here(*invalid) : ""), longest_error);
   if (managed.servers.size() > 1) record.last_error = server.name + ": " + record.last_error;
   Standing& standing = record.servers[server.url];
-  standing.step = error.remedy() == Remedy::ask_operator ? last_step : std::min(standing.step + 1, last_step);
+  const int highest = record.held && managed.stands_in(record.held->server) ? last_step - 1 : last_step;
+  standing.step = error.remedy() == Remedy::ask_operator ? last_step : std::min(standing.step + 1, highest);
   standing.turn.reset();
   standing.not_before = error.not_before();
   const Duration ladder = wait_after_failure(standing.step, validity(), now());
@@ -303,14 +315,18 @@ PrivateKey Renewer::Attempt::choose_key() const {
 
 PrivateKey Renewer::Attempt::choose_key_and_placeholder() const {
   const PrivateKey key = choose_key();
-  if (!managed.placeholder || usable()) return key;
+  place_placeholder(key);
+  return key;
+}
+
+void Renewer::Attempt::place_placeholder(const PrivateKey& key) const {
+  if (!managed.placeholder || usable()) return;
   const std::optional<Deployment> placed =
       Deployer(renewer.clock_, renewer.log_).deploy_placeholder(managed.target, key, stop);
   if (placed && placed->switched)
     info("a self-signed placeholder stands in " + managed.target.folder + " until the server issues");
   else if (placed && !placed->detail.empty())
     warn("no placeholder: " + placed->detail);
-  return key;
 }
 
 CertifiedKey Renewer::Attempt::issue_with_account(const AcmeServer& server, const IssueRequest& request) {
@@ -342,6 +358,7 @@ CertifiedKey Renewer::Attempt::issue_with_account(const AcmeServer& server, cons
 }
 
 void Renewer::Attempt::obtain(const AcmeServer& server, const std::shared_future<PrivateKey>& chosen) {
+  const LookAhead look = look_ahead(server);
   info("ordering a certificate from " + server.name);
   IssueRequest request;
   request.identifiers = managed.identifiers;
@@ -384,17 +401,36 @@ void Renewer::Attempt::obtain(const AcmeServer& server, const std::shared_future
     state.save_pending({pair.key, managed.identifiers, orders});
     throw;
   }
-  Held fresh{std::move(pair), server.url, orders.at(server.url)};
+  hold(std::move(pair), server, orders.at(server.url));
+  const std::string top = held->pair.chain.top();
+  if (!managed.preferred_chain.empty() && top != managed.preferred_chain)
+    warn(server.name + " offers no chain with '" + printable(managed.preferred_chain) +
+         "' at its top; its default one ends at '" + printable(top) + "'");
+}
+
+void Renewer::Attempt::obtain_from_own(const AcmeServer& server) {
+  const PrivateKey key = choose_key();
+  try {
+    CertifiedKey pair{key, server.own->issue(key, managed.identifiers, now())};
+    check_issued(pair, managed.identifiers, now());
+    hold(std::move(pair), server, "");
+  } catch (const Error&) {
+    place_placeholder(key);
+    throw;
+  }
+  if (managed.stands_in(server.url))
+    warn("this certificate is of our own authority, until " + managed.servers.front()->name +
+         " issues again: clients refuse it unless they know its root ('acme-agent ca export')");
+}
+
+void Renewer::Attempt::hold(CertifiedKey pair, const AcmeServer& server, const std::string& order_url) {
+  Held fresh{std::move(pair), server.url, order_url};
   state.hold(fresh);
   held = std::move(fresh);
   state.clear_pending();
   const std::optional<PrivateKey> of_choice = state.chosen_key();
   if (of_choice && of_choice->thumbprint() == held->pair.key.thumbprint()) state.clear_chosen_key();
   take_facts();
-  const std::string top = held->pair.chain.top();
-  if (!managed.preferred_chain.empty() && top != managed.preferred_chain)
-    warn(server.name + " offers no chain with '" + printable(managed.preferred_chain) +
-         "' at its top; its default one ends at '" + printable(top) + "'");
   const Certificate& leaf = held->pair.chain.leaf();
   info("issued by " + printable(leaf.issuer()) + ", valid until " + format_rfc3339(leaf.validity().not_after));
 }

@@ -57,7 +57,7 @@ Due wanted(const Managed& managed, const Record& record, TimePoint now) {
   const bool of_a_wrong_clock = record.held && record.held->validity.not_before > now + back_dated;
   if (!record.held || of_a_wrong_clock) return {now, Reason::missing};
   if (record.held->revoked) return {now, Reason::revoked};
-  if (!as_wanted(managed, *record.held)) return {now, Reason::changed};
+  if (!as_wanted(managed, *record.held) || managed.stands_in(record.held->server)) return {now, Reason::changed};
   const Validity& validity = record.held->validity;
   const bool advised = record.advice.window && record.advice.id == record.held->renewal_info_id;
   // What was issued just now is not renewed at once, also where it was set back by more than its share.
@@ -76,10 +76,16 @@ Due wanted(const Managed& managed, const Record& record, TimePoint now) {
   return {when, Reason::lifetime};
 }
 
-/// A server of tests never replaces a certificate that devices accept.
-bool may_replace(const AcmeServer& server, const Record& record, TimePoint now) {
-  return !record.held || !record.held->validity.contains(now) || is_staging(record.held->server) ||
-         !is_staging(server.url);
+/// A server of tests never replaces a certificate that devices accept; and our own authority stands in for another
+/// server only shortly before nothing would be in date, as clients that do not know it refuse what it issues.
+bool may_replace(const Managed& managed, const AcmeServer& server, const Record& record, TimePoint now) {
+  if (!record.held || !record.held->validity.contains(now)) return true;
+  const HeldFacts& held = *record.held;
+  if (is_staging(server.url)) return is_staging(held.server);
+  if (!managed.stands_in(server.url) || held.revoked) return true;
+  if (managed.stands_in(held.server))
+    return !as_wanted(managed, held) || plan_renewal(held.validity, spread_of(managed.name)) <= now;
+  return held.validity.not_after - now < held.validity.lifetime() / 30;
 }
 
 const AcmeServer& choose_server(const Managed& managed, const Record& record, TimePoint now) {
@@ -94,7 +100,7 @@ const AcmeServer& choose_server(const Managed& managed, const Record& record, Ti
   };
   const AcmeServer* first_free = nullptr;
   for (const auto& server : managed.servers) {
-    if (!may_replace(*server, record, now)) continue;
+    if (!may_replace(managed, *server, record, now)) continue;
     if (!exhausted(*server)) return *server;
     if (first_free == nullptr || from(*server) < from(*first_free)) first_free = server.get();
   }
@@ -190,7 +196,7 @@ std::string inputs_of(const Managed& managed) {
 
 bool as_wanted(const Managed& managed, const HeldFacts& held) {
   return managed.server_at(held.server) != nullptr && held.what == what_of(managed.key_type, managed.identifiers) &&
-         (managed.key_thumbprint.empty() || managed.key_thumbprint == held.key);
+         (managed.key_thumbprint.empty() || managed.key_thumbprint == held.key) && !held.superseded;
 }
 
 Standing standing_with(const AcmeServer& server, const Record& record) {

@@ -187,6 +187,7 @@ void read(const ordered_json& object, HeldFacts& facts) {
   read(object, "fingerprint", facts.fingerprint);
   read(object, "renewal_info_id", facts.renewal_info_id);
   read(object, "revoked", facts.revoked);
+  read(object, "superseded", facts.superseded);
   if (!not_before || !not_after) throw unexpected("held", "complete");
   facts.validity = {*not_before, *not_after};
 }
@@ -335,7 +336,8 @@ std::string to_json(const Record& record) {
             {"not_after", format_rfc3339(record.held->validity.not_after)},
             {"fingerprint", record.held->fingerprint},
             {"renewal_info_id", text_or_null(record.held->renewal_info_id)},
-            {"revoked", record.held->revoked}};
+            {"revoked", record.held->revoked},
+            {"superseded", record.held->superseded}};
   const RenewalAdvice& advice = record.advice;
   const ordered_json renewal_info = {{"id", text_or_null(advice.id)},
                                      {"start", advice.window ? date(advice.window->start) : ordered_json()},

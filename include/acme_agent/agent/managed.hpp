@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,12 +16,20 @@
 
 namespace acme_agent {
 
+/// An authority on this machine, which issues at once and without a network. Both throw Error.
+struct OwnAuthority {
+  std::function<CertificateChain(const PrivateKey& key, const std::vector<Identifier>& names, TimePoint now)> issue;
+  /// Whether it would issue with these certificates above the leaf at `now`.
+  std::function<bool(const CertificateChain& chain, TimePoint now)> issues_with;
+};
+
 /// An ACME server that certificates may come from; immutable, shared by all that name it.
 struct AcmeServer {
   std::string url;                                      ///< Of its directory.
   std::string name;                                     ///< For people.
   std::function<std::unique_ptr<Transport>()> connect;  ///< A new client for it.
   std::function<ExternalAccount()> external_account{};  ///< Reads the binding for a new account; empty: none is given.
+  std::optional<OwnAuthority> own{};                    ///< Then it is no server, and nobody is asked.
 };
 
 /// One certificate to look after, with everything that takes; immutable.
@@ -39,10 +48,13 @@ struct Managed {
   std::shared_ptr<const DeviceTerms> devices;  ///< Null: anything will do.
   bool placeholder = true;
   DeploymentTarget target;
-  Solvers solvers;  ///< At least one.
+  Solvers solvers;  ///< At least one, unless our own authority is the only server.
 
   /// The server with this directory URL; null if it is none of ours.
   const AcmeServer* server_at(const std::string& url) const;
+
+  /// Whether a certificate of this server is but a makeshift: our own authority's, where another server is preferred.
+  bool stands_in(const std::string& url) const;
 
   /// Whether this chain is what was asked for: its top, and that the devices take it at `now`.
   bool wants(const CertificateChain& chain, TimePoint now) const;

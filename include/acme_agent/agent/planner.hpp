@@ -61,14 +61,15 @@ struct Due {
 };
 
 /// The first server is asked, and the next one once that has failed three times, or once where it is urgent; when all
-/// have failed, the one that may be asked first. Dates in the record that lie further ahead than any of ours were
-/// written by a clock that was wrong, and do not count.
+/// have failed, the one that may be asked first. Our own authority stands in for another server only where a thirtieth
+/// of the lifetime is left, and what it issued then is due at that server at once. Dates in the record that lie further
+/// ahead than any of ours were written by a clock that was wrong, and do not count.
 Due next_order(const Managed& managed, const Record& record, TimePoint now);
 
 /// What the failures in a record were for: servers, challenges, profile, key and names. Others start afresh.
 std::string inputs_of(const Managed& managed);
 
-/// Held, of the names, a server and the key or the kind of key that are wanted now.
+/// Held, of the names, a server with its chain and the key or the kind of key that are wanted now.
 bool as_wanted(const Managed& managed, const HeldFacts& held);
 
 /// How we stand with this server.

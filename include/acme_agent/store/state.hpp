@@ -124,6 +124,7 @@ struct HeldFacts {
   std::string fingerprint;      ///< SHA-256 of the leaf.
   std::string renewal_info_id;  ///< RFC 9773 4.1; empty: it has none.
   bool revoked = false;         ///< Or its key is compromised: to be replaced at once.
+  bool superseded = false;      ///< Our own authority, which issued it, issues with another chain by now.
 
   bool operator==(const HeldFacts&) const = default;
 };
