@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <system_error>
 
+#include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/broker/mosquitto_conf.hpp>
+#include <acme_agent/crypto/revocation_list.hpp>
 #include <acme_agent/doctor/mosquitto_advice.hpp>
 #include <acme_agent/sys/file.hpp>
 
@@ -18,6 +20,7 @@ using Setting = MosquittoConf::Setting;
 using Verdict = Finding::Verdict;
 
 constexpr std::size_t bundle_size = 20;  // who trusts so many authorities trusts everybody
+constexpr Duration soon = std::chrono::hours(7 * 24);
 constexpr const char* about = "mosquitto.conf";
 
 bool is_same(const fs::path& one, const fs::path& other) {
@@ -41,6 +44,11 @@ class Examination {
       any_is_ours = true;
       examine_files(listener);
       examine_clients(listener);
+      try {
+        examine_crl(listener);
+      } catch (const Error& error) {
+        bad(listener.find("crlfile")->text() + ", which cannot be read: " + error.message(), "put a good one there");
+      }
     }
     if (!any_is_ours)
       bad(printable(case_.conf.native()) + " has no listener that uses " + printable(case_.cert_dir.native()),
@@ -99,7 +107,9 @@ class Examination {
             "name the file in the folder above it");
       examine_mounts(*file);
     }
-    if (is_ours(cafile))
+    if (is_ours(cafile) && fs::path(cafile->value).filename() == "devices-ca.pem")
+      examine_devices_ca(listener, *cafile);
+    else if (is_ours(cafile))
       bad(cafile->text() +
               ": a reload does not read it again, so that the chain breaks when the authority changes its "
               "intermediate certificate" +
@@ -125,6 +135,34 @@ class Examination {
       hint(anonymous->text() + ": whoever reaches " + listener.name + " may publish and read",
            "write 'allow_anonymous false' with a password_file, or 'require_certificate true' with an authority of "
            "your own");
+  }
+
+  /// What a reload does not read again grows old.
+  void examine_devices_ca(const Section& listener, const Setting& cafile) {
+    if (listener.find("crlfile") == nullptr)
+      hint(cafile.text() + " without a crlfile, so that no reload reads it again, and nobody can be shut out",
+           "write 'crlfile " + ours("devices.crl") + "' beside it");
+  }
+
+  void examine_crl(const Section& listener) {
+    const Setting* crlfile = listener.find("crlfile");
+    if (crlfile == nullptr) return;
+    if (listener.value("require_certificate") != "true")
+      hint(crlfile->text() + " without 'require_certificate true', so that nobody is asked for a certificate",
+           "add that line, or remove this one");
+    const std::optional<Secret> text = read_file(seen(crlfile->value), std::size_t{16} << 20);
+    if (!text) return;  // a hazard
+    const std::string remedy =
+        is_ours(crlfile) ? "does the agent run? It signs the list again long before" : "sign it again, and reload";
+    for (const RevocationList& list : read_crls(text->reveal())) {
+      if (!list.next_update || *list.next_update > case_.now + soon) continue;
+      const std::string which = crlfile->text() + ", and the list of '" + printable(list.issuer, 80) + "' in it ";
+      const std::string end = format_rfc3339(*list.next_update);
+      if (*list.next_update <= case_.now)
+        bad(which + "has ended at " + end + ": the broker refuses all devices of that authority", remedy);
+      else
+        bad(which + "ends at " + end + ": from then on the broker refuses all devices of that authority", remedy);
+    }
   }
 
   void examine_bridge(const Section& bridge) {
@@ -187,7 +225,7 @@ class Examination {
       constexpr std::string_view begin = "-----BEGIN CERTIFICATE-----";
       for (std::size_t at = rest.find(begin); at != std::string_view::npos; at = rest.find(begin, at + 1)) ++count;
       if (count > bundle_size) return true;
-      if (!case_.held || count == 0) return false;
+      if (!case_.held || case_.own_authority || count == 0) return false;
       const std::vector<Certificate>& ours = case_.held->certificates();
       const CertificateChain trusted = CertificateChain::from_pem(rest.substr(rest.find(begin)));
       return std::any_of(trusted.certificates().begin(), trusted.certificates().end(), [&](const Certificate& root) {

@@ -52,7 +52,11 @@ class FakeBroker {
     if (SSL_CTX_use_certificate_chain_file(context_.get(), chain.c_str()) == 1) {
       SSL_CTX_use_PrivateKey_file(context_.get(), key.c_str(), SSL_FILETYPE_PEM);
     }
+    if (asks_) ask_with(folder_ / "devices-ca.pem", folder_ / "devices.crl");
   }
+
+  /// From the next load on: a listener with require_certificate, and cafile and crlfile beside the pair.
+  void ask_for_certificates() { asks_ = true; }
 
   /// A new process: nothing of what was served before is left.
   void restart() {
@@ -84,6 +88,17 @@ class FakeBroker {
   }
 
  private:
+  /// Without a list nobody is revoked, as Mosquitto 2.0 has it.
+  void ask_with(const std::string& cafile, const std::string& crlfile) {
+    X509_STORE* const store = X509_STORE_new();
+    X509_STORE_load_file(store, cafile.c_str());
+    if (X509_load_crl_file(X509_STORE_add_lookup(store, X509_LOOKUP_file()), crlfile.c_str(), X509_FILETYPE_PEM) > 0)
+      X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+    SSL_CTX_set1_verify_cert_store(context_.get(), store);
+    X509_STORE_free(store);
+    SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  }
+
   void serve() {
     for (;;) {
       const int connection = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
@@ -115,6 +130,7 @@ class FakeBroker {
   std::string server_name_;
   int listener_ = -1;
   std::uint16_t port_ = 0;
+  bool asks_ = false;
   std::atomic<Mood> mood_ = Mood::serving;
   std::atomic<int> connections_ = 0;
   std::atomic<int> load_at_ = -1;

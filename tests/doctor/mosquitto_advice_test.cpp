@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include <acme_agent/crypto/revocation_list.hpp>
 #include <acme_agent/doctor/mosquitto_advice.hpp>
 
 #include "support/temp_dir.hpp"
@@ -184,4 +185,34 @@ TEST_CASE("a file that the broker's user cannot read at a reload is found" * doc
   fs::permissions(t.folder / "etc/passwords", fs::perms::owner_read);
   CHECK(contains(t.says(sound + "password_file /etc/passwords\n"),
                  "bad: " + line_7 + "'password_file /etc/passwords', and user 12345"));
+}
+
+TEST_CASE("the authority of the devices beside the certificate is good where a reload reads it again") {
+  Machine t;
+  t.write("certs/devices-ca.pem", test::TestCa().root_pem());
+  const std::string asks = sound + "cafile /certs/devices-ca.pem\nrequire_certificate true\n";
+  CHECK(contains(t.says(asks), "hint: " + line_7 + "'cafile /certs/devices-ca.pem' without a crlfile"));
+  const test::TestCa ca;
+  t.mosquitto.now = TimePoint(std::chrono::sys_days{std::chrono::year{2026} / 11 / 23});
+  const auto sign = [&](Duration left) {
+    t.write("certs/devices.crl",
+            make_crl({ca.intermediate_key(), ca.intermediate()},
+                     {.number = 1, .this_update = t.mosquitto.now - 20 * 24h, .next_update = t.mosquitto.now + left}));
+  };
+  const std::string crlfile = asks + "crlfile /certs/devices.crl\n";
+  sign(10 * 24h);
+  CHECK(t.says(crlfile).empty());
+  sign(6 * 24h);
+  CHECK(contains(t.says(crlfile), "ends at 2026-11-29T00:00:00Z: from then on the broker refuses all devices"));
+  sign(-1h);
+  CHECK(contains(t.says(crlfile), "has ended at 2026-11-22T23:00:00Z: the broker refuses all devices"));
+  t.write("certs/devices.crl", "no list\n");
+  CHECK(contains(t.says(crlfile), "'crlfile /certs/devices.crl', which cannot be read"));
+}
+
+TEST_CASE("a list of revoked devices has no effect where nobody is asked for a certificate") {
+  Machine t;
+  const test::TestCa ca;
+  t.write("list.crl", make_crl({ca.intermediate_key(), ca.intermediate()}, {.next_update = TimePoint() + 24h}));
+  CHECK(contains(t.says(sound + "crlfile /list.crl\n"), "without 'require_certificate true'"));
 }

@@ -26,6 +26,7 @@ class TestCa {
   std::string root_pem() const { return root_.pem(); }
   const Certificate& root() const { return root_; }
   const Certificate& intermediate() const { return intermediate_; }
+  const PrivateKey& intermediate_key() const { return intermediate_key_; }
 
  private:
   PrivateKey root_key_;

@@ -18,6 +18,8 @@ struct MosquittoCase {
   std::optional<CertificateChain> held{};  ///< What it shall serve.
   std::optional<Process> broker{};         ///< Nothing: it does not run.
   bool tls12_devices = false;              ///< There are devices that speak TLS 1.2 only.
+  bool own_authority = false;              ///< What is held is of our own: no stranger has a certificate of that.
+  TimePoint now{};
 };
 
 /// What in mosquitto.conf and its files makes a certificate fail, now or at the next renewal; nothing where all is
