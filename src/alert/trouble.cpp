@@ -61,6 +61,9 @@ std::string in_words(const Report& report, Trouble trouble, TimePoint now) {
       return name + " is not served by the broker" +
              (report.deployment_error.empty() ? "" : ": " + printable(report.deployment_error, 250));
     case Trouble::late:
+      if (!report.stands_in_for.empty())
+        return name + " is of our own authority, which clients need not know, as " + report.stands_in_for +
+               " has not issued one" + failure_of(report);
       return name + " should be renewed by now and ends in " + describe(end - now) + when + failure_of(report);
     case Trouble::soon:
       return name + " ends in " + describe(end - now) + when + " and is not renewed" + failure_of(report);
@@ -111,6 +114,7 @@ Trouble trouble_of(const Report& report, const Lasting& lasting, TimePoint now) 
     const TimePoint due = std::max(report.renewal ? report.renewal->start : end, validity.not_before);
     if (due + (end - due) * 2 / 3 <= now) return Trouble::late;
   }
+  if (!report.stands_in_for.empty()) return Trouble::late;
   return has_lasted(lasting.not_served, patience_with_broker, now) ? Trouble::not_served : Trouble::none;
 }
 

@@ -65,7 +65,7 @@ std::vector<Place> servers_in_use(const Configuration& configuration, const Comm
   std::vector<Place> places;
   std::set<std::string> known;
   const auto add = [&](const Server& server, const CertificateSettings& settings) {
-    if (known.insert(server.directory_url).second) places.push_back({server, settings});
+    if (!server.local() && known.insert(server.directory_url).second) places.push_back({server, settings});
   };
   for (const CertificateSettings& settings : configuration.certificates)
     for (const Server& server : settings.servers) add(server, settings);

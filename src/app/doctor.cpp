@@ -54,9 +54,11 @@ class Visit {
     examine("files", [&] { look_at_files(); });
     examine("reload", [&] { rehearse_reload(); });
     examine("mosquitto.conf", [&] { look_at_mosquitto(); });
-    examine("port", [&] { look_at_port(); });
-    examine("server", [&] { look_at_server(); });
-    examine("names", [&] { look_at_dns(); });
+    if (settings_.first_remote_server() != nullptr) {
+      examine("port", [&] { look_at_port(); });
+      examine("server", [&] { look_at_server(); });
+      examine("names", [&] { look_at_dns(); });
+    }
     std::stable_sort(findings_.begin(), findings_.end(),
                      [](const Finding& one, const Finding& other) { return one.verdict > other.verdict; });
     return std::move(findings_);
@@ -125,8 +127,9 @@ class Visit {
     for (const Look& look : look_as(TlsClient::tasmota, endpoint, main_name(), patience, stop_)) {
       if (look.state == Look::State::refused || look.state == Look::State::unreachable) continue;
       const std::string where = endpoint.text() + " (" + look.address + ")";
-      DeviceTerms terms = device_terms_of(settings_).value_or(DeviceTerms{{}, isrg_root_x1(), "ISRG Root X1", 0});
-      if (terms.kinds.empty()) terms.kinds.push_back(find_device_kind("tasmota"));
+      CertificateSettings as_tasmota = settings_;
+      if (as_tasmota.devices.empty()) as_tasmota.devices.push_back(find_device_kind("tasmota"));
+      const DeviceTerms terms = *device_terms_of(as_tasmota);
       if (look.state != Look::State::shown)
         bad("tasmota", where + " does not shake hands as Tasmota does: " + look.detail,
             "let the broker speak TLS 1.2 with ECDHE-RSA-AES128-GCM-SHA256 and P-256, with an RSA key of 2048 bits");
@@ -229,6 +232,8 @@ class Visit {
     if (reloaders_.empty()) return;
     MosquittoCase mosquitto;
     mosquitto.cert_dir = folder_;
+    mosquitto.own_authority = record_.held && record_.held->server == local_server;
+    mosquitto.now = clock_.now();
     mosquitto.tls12_devices = as_tasmota_ || is_for("shelly");
     if (held_) mosquitto.held = held_->chain;
     mosquitto.conf = default_conf;
@@ -298,7 +303,7 @@ class Visit {
   }
 
   void look_at_server() {
-    const Server& server = settings_.servers.front();
+    const Server& server = *settings_.first_remote_server();
     const std::unique_ptr<Transport> transport = connect(settings_);
     const Directory directory = fetch_directory(*transport, clock_, server.directory_url, stop_);
     issuers_ = directory.caa_identities;

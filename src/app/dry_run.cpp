@@ -56,7 +56,7 @@ Server server_named(std::string_view name) {
 
 /// The one whose limits a trial may spend.
 Server server_for_trial(const CertificateSettings& settings) {
-  const Server& chosen = settings.servers.front();
+  const Server& chosen = *settings.first_remote_server();
   if (chosen.directory_url == server_named("letsencrypt").directory_url) return server_named("letsencrypt-staging");
   if (chosen.name == "letsencrypt-staging" || chosen.name == chosen.directory_url) return chosen;
   throw Error(Remedy::ask_operator, settings.name + ": no staging server of " + chosen.name +
@@ -67,7 +67,7 @@ Server server_for_trial(const CertificateSettings& settings) {
 /// The same certificate, asked for at that server and kept nowhere.
 CertificateSettings trial_of(CertificateSettings settings) {
   const Server server = server_for_trial(settings);
-  if (server != settings.servers.front()) {  // whose binding this one would not know
+  if (server != *settings.first_remote_server()) {  // whose binding this one would not know
     settings.eab_kid.clear();
     settings.eab_hmac_key_file.reset();
   }
@@ -88,7 +88,7 @@ CertificateSettings trial_of(CertificateSettings settings) {
 void tell_servers(const Configuration& asked, const Configuration& trial) {
   std::set<std::string> sentences;
   for (std::size_t i = 0; i < trial.certificates.size(); ++i) {
-    const Server& before = asked.certificates[i].servers.front();
+    const Server& before = *asked.certificates[i].first_remote_server();
     const Server& server = trial.certificates[i].servers.front();
     if (server != before)
       sentences.insert("a trial: " + server.name + " is asked instead of " + before.name);
@@ -163,10 +163,21 @@ std::string try_out(const Managed& managed, Wiring& wiring, const std::stop_toke
   }
 }
 
+/// Those that a server issues: our own authority has nothing that could be tried.
+Configuration without_own(Configuration configuration) {
+  std::erase_if(configuration.certificates, [](const CertificateSettings& settings) {
+    if (settings.first_remote_server() != nullptr) return false;
+    std::cout << settings.name << ": issued by our own authority on this machine, so that there is nothing to try\n";
+    return true;
+  });
+  return configuration;
+}
+
 }  // namespace
 
-int dry_run(const Configuration& asked) {
-  check_machine(asked);
+int dry_run(const Configuration& all) {
+  check_machine(all);
+  const Configuration asked = without_own(all);
   const ScratchFolder scratch;
   Configuration trial = asked;
   trial.state_dir = scratch.path();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <acme_agent/acme/session.hpp>
+#include <acme_agent/base/local_server.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/store/state.hpp>
 
@@ -29,6 +30,7 @@ CertificateSettings settings_of(const std::string& name, const Configuration& co
 /// (RFC 8555 7.6).
 void revoke_at(const Revocation& revocation, const RevocationReason& reason, const std::optional<PrivateKey>& key,
                const CertificateSettings& settings, const Accounts& accounts) {
+  if (revocation.server == local_server) return;  // no client of a broker looks for a list of ours
   const SystemClock clock;
   const std::unique_ptr<Transport> transport = connect(settings);
   const Directory directory = fetch_directory(*transport, clock, revocation.server, never);
@@ -107,7 +109,11 @@ int revoke(const CommandLine& command_line, const Environment& environment) {
     revoke_at(target.revocation, reason, target.key, settings_of(name, configuration), folder.accounts());
     target.revocation.confirmed = true;
     state.save_revocation(target.revocation);
-    std::cout << name << ": revoked by " << printable(target.revocation.server) << " (" << reason.word << ")\n";
+    if (target.revocation.server == local_server)
+      std::cout << name
+                << ": it is replaced, and clients accept it until its end: our own authority has no list for them\n";
+    else
+      std::cout << name << ": revoked by " << printable(target.revocation.server) << " (" << reason.word << ")\n";
     done = true;
   } catch (const Error& error) {
     const bool compromised = reason.word == "key-compromise";

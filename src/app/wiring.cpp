@@ -9,6 +9,7 @@
 
 #include <acme_agent/acme/external_account.hpp>
 #include <acme_agent/agent/known_servers.hpp>
+#include <acme_agent/base/local_server.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/broker/reloader.hpp>
 #include <acme_agent/challenge/dns_hook_solver.hpp>
@@ -23,6 +24,9 @@
 #include <acme_agent/net/curl_transport.hpp>
 #include <acme_agent/sys/file.hpp>
 #include <acme_agent/sys/tcp.hpp>
+
+#include "authority_terms.hpp"
+#include "own_authority.hpp"
 
 namespace acme_agent {
 namespace {
@@ -97,7 +101,7 @@ void warn_if_all_can_read(const std::string& secret_file, Log& log) {
 void check_external_account(const CertificateSettings& settings, const Accounts& accounts) {
   const auto is_known = [&](const Server& server) {
     const std::optional<Account> account = accounts.load(server.directory_url);
-    return known_server(server.directory_url) != nullptr || (account && !account->url.empty());
+    return server.local() || known_server(server.directory_url) != nullptr || (account && !account->url.empty());
   };
   if (!std::all_of(settings.servers.begin(), settings.servers.end(), is_known))
     external_account_in(settings.eab_hmac_key_file->native(), settings.eab_kid);
@@ -220,6 +224,8 @@ void check_machine(const Configuration& configuration) {
       try_out("dns-tsig-file", [&] { read_tsig_key(*settings.dns_tsig_file); });
   }
   try_out("mqtt", [&] { mqtt_password_in(configuration); });
+  if (const AuthorityTerms terms = authority_terms(configuration); terms.passphrase)
+    try_out("our own authority", terms.passphrase);
   std::string all;
   for (const std::string& complaint : complaints) all += (all.empty() ? "" : "\n") + complaint;
   if (!all.empty()) throw Error(Remedy::ask_operator, all);
@@ -240,6 +246,13 @@ Wiring::Wiring(const Configuration& configuration)
       passed_(take_passed_sockets()),
       state_(configuration.state_dir),
       lock_(lock_state(state_)),
+      own_authority_(std::make_shared<const AcmeServer>(
+          AcmeServer{.url = std::string(local_server),
+                     .name = std::string(local_server),
+                     .connect = {},
+                     .external_account = {},
+                     .own = issue_with(authority_in(state_), authority_terms(configuration), log_)})),
+      clients_(clients_of(authority_in(state_), authority_terms(configuration), log_)),
       renewer_(
           state_.accounts(), [this](const std::string& name) { return state_.certificate(name); }, built(), clock_,
           log_, look_at_names) {}
@@ -306,11 +319,13 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   if (settings.key_file) use_own_key(settings, managed);
   managed.placeholder = settings.placeholder;
   managed.devices = devices_for(settings);
-  for (const std::string& challenge : settings.challenges) managed.solvers.push_back(solver_for(challenge, settings));
+  if (settings.first_remote_server() != nullptr)
+    for (const std::string& challenge : settings.challenges) managed.solvers.push_back(solver_for(challenge, settings));
 
   DeploymentTarget& target = managed.target;
   target.name = settings.name;
   target.identifiers = settings.identifiers;
+  target.clients = clients_;
   target.folder = cert_dir_of(settings, state_).native();
   target.owner_given = !settings.owner.empty();
   target.ownership = ownership_for(settings);
@@ -345,7 +360,7 @@ std::optional<DeviceTerms> device_terms_of(const CertificateSettings& settings) 
   if (!trust.empty()) {
     terms.roots = RootBundle(trust, "device-trust");
     terms.roots_name = "the roots in " + printable(trust.native());
-  } else if (!settings.device_trust && !settings.devices.empty()) {
+  } else if (!settings.device_trust && !settings.devices.empty() && settings.first_remote_server() != nullptr) {
     terms.roots = isrg_root_x1();
     terms.roots_name = "ISRG Root X1";
   }
@@ -362,6 +377,7 @@ std::shared_ptr<const DeviceTerms> Wiring::devices_for(const CertificateSettings
 }
 
 std::shared_ptr<const AcmeServer> Wiring::server_for(const Server& server, const CertificateSettings& settings) {
+  if (server.local()) return own_authority_;
   const std::string key_file = settings.eab_hmac_key_file.value_or("").native();
   std::shared_ptr<const AcmeServer>& known =
       servers_[{server.name, settings.ca_bundle.value_or("").native(), settings.eab_kid, key_file}];

@@ -97,6 +97,8 @@ class Wiring {
   StateFolder state_;
   FileLock lock_;
   std::map<std::string, FileLock> folder_locks_;
+  const std::shared_ptr<const AcmeServer> own_authority_;
+  const std::shared_ptr<ClientAuthority> clients_;
 
   /// What many certificates share; made once for those that are told the same. An unchanged one stays equal (Managed).
   std::map<std::string, std::shared_ptr<Http01Listener>> http_listeners_;

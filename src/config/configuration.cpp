@@ -166,8 +166,10 @@ class Certificates {
                       " is of no use alone: give " + (certificate.eab_kid.empty() ? "eab-kid" : "eab-hmac-key-file") +
                       " as well");
     refuse_unable_to_restart(certificate, place);
-    choose_challenge(certificate, place);
-    refuse_unprovable(certificate, place);
+    if (certificate.first_remote_server() != nullptr) {
+      choose_challenge(certificate, place);
+      refuse_unprovable(certificate, place);
+    }
     refuse_unfit_for_devices(certificate, place);
     if (certificate.dns_tsig_file && !certificate.dns_update)
       complaints_.add(place + ": dns-tsig-file is of no use without dns-update");
@@ -293,6 +295,11 @@ void refuse_domain_for_all(Layer& layer, Complaints& complaints) {
 }
 
 }  // namespace
+
+const Server* CertificateSettings::first_remote_server() const {
+  const auto found = std::find_if(servers.begin(), servers.end(), [](const Server& server) { return !server.local(); });
+  return found == servers.end() ? nullptr : &*found;
+}
 
 Environment environment_of_process(char** envp) {
   Environment environment;

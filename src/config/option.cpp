@@ -83,10 +83,12 @@ constexpr std::array table = {
            .set_certificate = set_server,
            .default_value = "letsencrypt",
            .overview = true,
-           .meaning = "letsencrypt, zerossl, google or an https:// URL",
-           .detail = "; letsencrypt-staging for a trial; of several, the next one is used when the one before keeps "
-                     "failing, or fails when the end is near",
-           .words = "letsencrypt letsencrypt-staging zerossl google"},
+           .meaning = "letsencrypt, zerossl, google, local or an https URL",
+           .detail =
+               "; local is an authority of our own, on this machine; letsencrypt-staging for a trial; of several, "
+               "the next one is used when the one before keeps "
+               "failing, or fails when the end is near",
+           .words = "letsencrypt letsencrypt-staging zerossl google local"},
     Option{.group = server,
            .name = "ca-bundle",
            .argument = "FILE",

@@ -151,7 +151,7 @@ std::string without_user(std::string_view url) {
 Server server_called(const std::string& server) {
   for (const Server& known : named_servers())
     if (server == known.name) return known;
-  if (server == "local") refuse("the server 'local' is not in this version yet: choose letsencrypt or a URL");
+  if (server == local_server) return {server, server};
   if (server.starts_with("http://")) {
     refuse(in_quotes(server) +
            " is not encrypted, and ACME is spoken over HTTPS only (RFC 8555 6.1): give an https:// URL");
@@ -160,8 +160,8 @@ Server server_called(const std::string& server) {
     if (!https_url(server)) refuse(in_quotes(server) + " is not a URL of the form https://HOST[:PORT]/PATH");
     return {server, server};
   }
-  const std::string meant = nearest(server, {"letsencrypt", "letsencrypt-staging", "zerossl", "google"});
-  refuse(in_quotes(server) + " is not letsencrypt, letsencrypt-staging, zerossl, google or an https:// URL" +
+  const std::string meant = nearest(server, {"letsencrypt", "letsencrypt-staging", "zerossl", "google", "local"});
+  refuse(in_quotes(server) + " is not letsencrypt, letsencrypt-staging, zerossl, google, local or an https:// URL" +
          (meant.empty() ? "" : ": did you mean '" + meant + "'?"));
 }
 

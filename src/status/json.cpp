@@ -19,6 +19,7 @@ nlohmann::json to_json(const Report& report) {
       {"name", report.name},
       {"domains", report.domains},
       {"server", report.server},
+      {"stands_in_for", text_or_null(report.stands_in_for)},
       {"state", report.state},
       {"not_before", nullptr},
       {"not_after", nullptr},

@@ -201,7 +201,9 @@ std::string details(const Report& report) {
   };
   const auto moment = [](TimePoint time) { return day_of(time, true); };
   if (!report.domains.empty()) row("Names", escaped(join(report.domains)));
-  if (!report.server.empty()) row("Server", escaped(report.server));
+  const std::string& missed = report.stands_in_for;
+  if (!report.server.empty())
+    row("Server", escaped(report.server + (missed.empty() ? "" : ", standing in for " + missed)));
   if (report.leaf) {
     const std::optional<KeyType>& type = report.leaf->key_type;
     row("Issuer", escaped(report.leaf->issuer + (type ? ", key " + std::string(to_string(*type)) : "")));

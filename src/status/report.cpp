@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <acme_agent/agent/planner.hpp>
+#include <acme_agent/base/local_server.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/broker/deployer.hpp>
 #include <acme_agent/status/report.hpp>
@@ -56,7 +57,8 @@ Urgency urgency_of(const Report& report, TimePoint now) {
   if (report.state == "missing") return Urgency::missing;
   if (report.state == "placeholder") return Urgency::placeholder;
   const bool in_date = report.leaf->validity.contains(now);
-  if (!report.held || !in_date || report.failures > 0 || report.overdue) return Urgency::failing;
+  if (!report.held || !in_date || report.failures > 0 || report.overdue || !report.stands_in_for.empty())
+    return Urgency::failing;
   return report.deployed ? Urgency::good : Urgency::not_served;
 }
 
@@ -104,6 +106,8 @@ Report report_on(const Subject& subject, const StateFolder& state_folder, TimePo
   }
   if (!subject.domains.empty()) report.domains = subject.domains;
   report.server = held && !held->server.empty() ? name_of(held->server) : subject.first_server;
+  if (report.server == local_server && subject.first_server != local_server)
+    report.stands_in_for = subject.first_server;
 
   report.next_attempt = record.next_attempt;
   report.reason = record.reason;

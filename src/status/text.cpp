@@ -35,7 +35,11 @@ std::string next_line(const Report& report) {
 std::string in_lines(const Report& report, TimePoint now) {
   std::string lines = report.name + "  " + in_words(report, now) + "\n";
   if (!report.domains.empty()) lines += line("names", join(report.domains));
-  if (!report.server.empty()) lines += line("server", report.server);
+  if (!report.stands_in_for.empty())
+    lines += line("server", report.server + ", STANDING IN for " + report.stands_in_for +
+                                ": clients refuse it unless they know its root");
+  else if (!report.server.empty())
+    lines += line("server", report.server);
   if (report.leaf) {
     const std::optional<KeyType>& type = report.leaf->key_type;
     lines += line("issuer", printable(report.leaf->issuer) + (type ? ", key " + std::string(to_string(*type)) : ""));

@@ -170,3 +170,21 @@ TEST_CASE("the title says what has happened to a single certificate") {
   CHECK(title(missing(), Trouble::missing) == "acme-agent on pi: a.example has no certificate");
   CHECK(title(good(), Trouble::none) == "acme-agent on pi: a.example is good again");
 }
+
+TEST_CASE("what our own authority issued in the place of another server is told of once, and once when that is over") {
+  Listener listener;
+  Report makeshift = failing_at(noon);
+  makeshift.stands_in_for = "letsencrypt";
+  makeshift.failures = 1;
+  makeshift.last_error = "no route";
+  makeshift.urgency = Urgency::failing;
+  for (TimePoint now = noon; now < noon + a_day * 3; now += 1h) listener.look(makeshift, now);
+  REQUIRE(listener.heard.size() == 1);
+  CHECK(listener.heard[0] == std::pair(Trouble::late, noon));
+  CHECK(alert_of({{&makeshift, Trouble::late}}, "pi", noon).text ==
+        "a.example is of our own authority, which clients need not know, as letsencrypt has not issued one: no route");
+  Report real = good();
+  real.leaf->fingerprint_sha256 = "second";
+  listener.look(real, noon + a_day * 3);
+  CHECK(listener.heard.back() == std::pair(Trouble::none, noon + a_day * 3));
+}

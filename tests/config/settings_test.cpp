@@ -33,6 +33,26 @@ TEST_CASE("one domain is enough: everything else has a default that suits Mosqui
   CHECK(configuration.log_format == LogFormat::text);
 }
 
+TEST_CASE("our own authority needs no way to prove a name, whatever name it is") {
+  Loading t;
+  const CertificateSettings certificate =
+      t.load({"--domain=broker.lan,192.168.1.10,*.home.lan", "--server=local"}).certificates.at(0);
+  CHECK(certificate.servers.at(0) == Server{"local", "local"});
+  CHECK(certificate.servers.at(0).local());
+  CHECK(certificate.first_remote_server() == nullptr);
+  CHECK(certificate.challenges.empty());
+}
+
+TEST_CASE("behind another server our own authority changes nothing about what that needs") {
+  Loading t;
+  const CertificateSettings certificate =
+      t.load({"--domain=mydyn.example", "--server=local", "--server=zerossl"}).certificates.at(0);
+  CHECK(certificate.first_remote_server()->name == "zerossl");
+  CHECK(certificate.challenges == Words{"http-01"});
+  CHECK(contains(t.complaint({"--domain=*.mydyn.example", "--server=letsencrypt", "--server=local"}),
+                 "cannot be proven by http-01"));
+}
+
 TEST_CASE("values that make no sense are refused, each with its reason") {
   struct Refused {
     std::string argument;
@@ -47,7 +67,8 @@ TEST_CASE("values that make no sense are refused, each with its reason") {
       {"--reuse-key=true", "--reuse-key: 'true' is neither yes nor no"},
       {"--placeholder=YES", "--placeholder: 'YES' is neither yes nor no"},
       {"--server=letsencrpyt",
-       "--server: 'letsencrpyt' is not letsencrypt, letsencrypt-staging, zerossl, google or an https:// URL: did you "
+       "--server: 'letsencrpyt' is not letsencrypt, letsencrypt-staging, zerossl, google, local or an https:// URL: "
+       "did you "
        "mean "
        "'letsencrypt'?"},
       {"--server=http://localhost:14000/dir", "is not encrypted, and ACME is spoken over HTTPS only"},
@@ -56,7 +77,6 @@ TEST_CASE("values that make no sense are refused, each with its reason") {
       {"--eab-hmac-key-file=/k", "eab-hmac-key-file is of no use alone: give eab-kid as well"},
       {"--ca-key-type=rsa4096", "--ca-key-type: 'rsa4096' is not one of rsa2048 and ec256"},
       {"--ca-name-constraint=192.168.0.1", "'192.168.0.1' is neither a domain nor a network"},
-      {"--server=local", "'local' is not in this version yet"},
       {"--server=ftp://a.example/", "is not a URL of the form https://HOST"},
       {"--server=https://", "is not a URL of the form https://HOST"},
       {"--server=https:///directory", "is not a URL of the form https://HOST"},

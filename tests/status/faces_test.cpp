@@ -45,6 +45,16 @@ std::size_t count(const std::string& text, std::string_view part) {
 
 }  // namespace
 
+TEST_CASE("a certificate that stands in for another server's is told in every face") {
+  Report report = good("a.example");
+  report.server = "local";
+  report.stands_in_for = "letsencrypt";
+  const Reports reports{"1", noon, {report}};
+  CHECK(contains(as_text(reports), "server   local, STANDING IN for letsencrypt: clients refuse it unless"));
+  CHECK(contains(as_json(reports), R"("stands_in_for": "letsencrypt")"));
+  CHECK(contains(as_page(reports), "local, standing in for letsencrypt"));
+}
+
 TEST_CASE("a health check hears ok, or how many are not good and the most urgent of them") {
   CHECK(as_health({"1", noon, {}}) == "ok\n");
   CHECK(as_health({"1", noon, {good("a.example")}}) == "ok\n");

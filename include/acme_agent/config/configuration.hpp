@@ -13,6 +13,7 @@
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/identifier.hpp>
 #include <acme_agent/base/key_type.hpp>
+#include <acme_agent/base/local_server.hpp>
 #include <acme_agent/base/log.hpp>
 #include <acme_agent/base/name_constraint.hpp>
 
@@ -59,15 +60,16 @@ struct MqttRule {
   bool operator==(const MqttRule&) const = default;
 };
 
-/// An ACME server as the operator calls it and where its directory is.
+/// An ACME server as the operator calls it and where its directory is; or our own authority (local_server both).
 struct Server {
   std::string name;  ///< "letsencrypt", …, or the URL as given.
   std::string directory_url;
 
+  bool local() const { return directory_url == local_server; }
   bool operator==(const Server&) const = default;
 };
 
-/// The servers that have a name of their own.
+/// The ACME servers that have a name of their own.
 std::vector<Server> named_servers();
 
 /// What one certificate shall be.
@@ -86,7 +88,8 @@ struct CertificateSettings {
   std::optional<std::filesystem::path> csr;       ///< The operator's own signing request; only with `key_file`.
   std::string profile;                            ///< Empty: the server's default.
   std::string preferred_chain;                    ///< Empty: the server's default.
-  std::vector<std::string> challenges;  ///< In the order in which they are tried; at least one. No duplicates.
+  std::vector<std::string>
+      challenges;  ///< In the order in which they are tried; at least one for a remote server. No duplicates.
   Endpoint http_listen{"", 80};
   std::optional<std::filesystem::path> webroot;  ///< Nothing: our own listener answers http-01.
   Endpoint alpn_listen{"", 443};
@@ -110,6 +113,9 @@ struct CertificateSettings {
   std::vector<const DeviceKind*> devices;             ///< --for. No duplicates.
   std::optional<std::filesystem::path> device_trust;  ///< Nothing: what the devices know by themselves; empty: `none`.
   std::size_t max_chain_bytes = 0;                    ///< 0: any.
+
+  /// The first that is asked over the network; null: our own authority is the only one.
+  const Server* first_remote_server() const;
 };
 
 /// Everything that command line, environment and configuration file say, checked; immutable from then on.

@@ -52,8 +52,9 @@ struct Report {
 
   std::string name;
   std::vector<std::string> domains;
-  std::string server;  ///< Empty: not known.
-  std::string state;   ///< valid, placeholder, expired, missing
+  std::string server;         ///< Empty: not known.
+  std::string stands_in_for;  ///< The server that should have issued what our own authority did; empty: there is none.
+  std::string state;          ///< valid, placeholder, expired, missing
   std::optional<Leaf> leaf;
   std::string chain_top;         ///< Empty: no chain.
   std::filesystem::path folder;  ///< The broker's.
