@@ -1,6 +1,7 @@
-// bearssl HOST PORT NAME TRUST: BearSSL set up as Tasmota's: TLS 1.2 with one cipher suite, one curve and one hash, and
+// bearssl HOST PORT NAME TRUST [CERTIFICATE KEY]: BearSSL set up as Tasmota's: TLS 1.2 with one cipher suite, one curve and one hash, and
 // little room. TRUST is a PEM file with the one root, fingerprint:XX XX ... of the server's public key, or built-in for the
-// root in the headers of Tasmota's.
+// root in the headers of Tasmota's. CERTIFICATE and KEY are what TlsKey2 and TlsKey1 hold: DER, and the 32 octets of a key on
+// P-256.
 #include <bearssl.h>
 #include <stdlib.h>
 
@@ -114,8 +115,17 @@ static const br_x509_trust_anchor built_in =
 static const br_x509_trust_anchor built_in;
 #endif
 
+static struct bytes read_all(const char* path) {
+  struct bytes bytes = {.length = 0};
+  FILE* file = fopen(path, "rb");
+  if (!file) exit(2);
+  bytes.length = fread(bytes.data, 1, sizeof bytes.data, file);
+  fclose(file);
+  return bytes;
+}
+
 int main(int argc, char** argv) {
-  if (argc != 5) return 2;
+  if (argc != 5 && argc != 7) return 2;
   static br_ssl_client_context client;
   br_ssl_client_zero(&client);
   br_ssl_engine_set_versions(&client.eng, BR_TLS12, BR_TLS12);
@@ -144,6 +154,18 @@ int main(int argc, char** argv) {
     br_x509_minimal_set_hash(&chain, br_sha256_ID, &br_sha256_vtable);
     br_x509_minimal_set_rsa(&chain, br_rsa_i15_pkcs1_vrfy);
     br_ssl_engine_set_x509(&client.eng, &chain.vtable);
+  }
+
+  static struct bytes own, own_key;
+  static br_x509_certificate own_chain;
+  static br_ec_private_key own_ec;
+  if (argc == 7) {
+    own = read_all(argv[5]);
+    own_key = read_all(argv[6]);
+    own_chain = (br_x509_certificate){own.data, own.length};
+    own_ec = (br_ec_private_key){BR_EC_secp256r1, own_key.data, own_key.length};
+    br_ssl_client_set_single_ec(&client, &own_chain, 1, &own_ec, BR_KEYTYPE_SIGN, 0, &br_ec_p256_m15,
+                                br_ecdsa_i15_sign_asn1);
   }
 
   static unsigned char in[1024 + 325], out[1024 + 85];  // BearSSL asks for fragments that fit

@@ -10,8 +10,9 @@ SOURCES = pathlib.Path(__file__).resolve().parents[1] / "clients"
 _COMPILED = {"mbedtls": ["-lmbedtls", "-lmbedx509", "-lmbedcrypto"], "mbedtls_verify": ["-lmbedx509", "-lmbedcrypto"],
              "wolfssl": ["-lwolfssl"], "bearssl": ["-lbearssl"]}
 _MOSQUITTO = """set -e
-mosquitto_pub -h "$1" -p "$2" --cafile "$3" -t matrix -m hello -r
-test "$(mosquitto_sub -h "$1" -p "$2" --cafile "$3" -t matrix -C 1 -W 10)" = hello
+own=${4:+--cert $4 --key $5}
+mosquitto_pub -h "$1" -p "$2" --cafile "$3" $own -t matrix -m hello -r
+test "$(mosquitto_sub -h "$1" -p "$2" --cafile "$3" $own -t matrix -C 1 -W 10)" = hello
 """
 _lock = threading.Lock()
 
@@ -27,11 +28,13 @@ class Client:
         self.only_rsa = only_rsa
         self._arguments = arguments  # of (folder of the programs, port, name, root)
 
-    def connect(self, case, port, root, name="mydyn.example"):
-        """Exit code, 0 if all is well, and what it said; `root` may be what else the client knows the broker by."""
+    def connect(self, case, port, root, name="mydyn.example", own=()):
+        """Exit code, 0 if all is well, and what it said; `root` may be what else the client knows the broker by. `own` are the
+        files of certificate and key that it shows, for those that end here without options: mosquitto, Mbed TLS, BearSSL (DER
+        and the key's octets), mqtt.js."""
         hosts = case.folder / "hosts"
         hosts.write_text(f"127.0.0.1 {name}\n")
-        return programs.run(self._arguments(compiled(case.run_folder), port, name, root), env=programs.environment(
+        return programs.run([*self._arguments(compiled(case.run_folder), port, name, root), *own], env=programs.environment(
             LD_PRELOAD="libnss_wrapper.so", NSS_WRAPPER_HOSTS=hosts, NODE_PATH="/usr/share/nodejs"))
 
 

@@ -1,0 +1,223 @@
+"""An authority of one's own: a broker in a LAN without a domain, and devices that prove who they are. No ACME server runs."""
+
+import base64
+import json
+import pathlib
+import re
+
+from support import programs, tls, tls_files
+from support.agent import EXIT_BAD, EXIT_GOOD, EXIT_NOT_SERVED
+from support.case import Case
+from support.clients import CLIENTS, TASMOTA
+
+EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
+
+
+class LocalCase(Case):
+    """A broker named broker.lan, whose certificate nobody but the agent itself issues."""
+
+    def setUp(self):
+        super().setUp()
+        self.mqtt = self.broker(self.folder / "certs")
+        self.me = self.agent(None, self.mqtt.port, name="broker.lan", server="local", reload=f"process:{self.mqtt.comm}",
+                             probe_timeout="5s")
+        self.me.options["domain"] = ["broker.lan", "127.0.0.1"]
+        self.root = self.folder / "root.pem"
+
+    def good(self, result):
+        self.assertEqual(result[0], EXIT_GOOD, result[1])
+        return result[1]
+
+    def serve(self):
+        """The first certificate, with the broker started on it, and the root for the clients."""
+        self.good(self.me.once(probe="none", reload="none", owner="root:mosquitto"))
+        self.mqtt.start()
+        self.good(self.me.once())
+        self.good(self.me.run("ca", "export", "--format", "pem", self.root))
+
+    def served(self):
+        return self.mqtt.served(name="broker.lan")
+
+
+class Server(LocalCase):
+    """As each Mosquitto has it."""
+
+    def test_every_client_that_knows_the_root_takes_the_certificate_and_the_next_one(self):
+        self.serve()
+        foreign, _ = tls_files.self_signed(self.folder)
+        for _ in range(2):
+            self.assertEqual(tls.verify(self.mqtt.port, self.root, name="127.0.0.1"), self.me.held_leaf())
+            for client in CLIENTS:
+                code, output = client.connect(self, self.mqtt.port, self.root, name="broker.lan")
+                self.assertEqual(code, 0, f"{client.name} refuses it: {output}")
+                code, output = client.connect(self, self.mqtt.port, foreign, name="broker.lan")
+                self.assertNotEqual(code, 0, f"{client.name} takes it without knowing the root")
+                self.assertRegex(output.strip(), client.no_root)
+            self.good(self.me.renew("--force"))
+
+    def test_a_device_stays_connected_over_a_renewal_and_the_running_agent_is_content_at_once(self):
+        program = self.me.start()
+        self.eventually((self.me.cert_dir / "fullchain.pem").exists, 10, "the first certificate")
+        self.mqtt.start()
+        status = self.me.wait_until_valid()
+        self.assertEqual((status["server"], status["stands_in_for"], status["failures"]), ("local", None, 0))
+        device = self.mqtt.hold_session()
+        first = self.served()
+        self.good(self.me.renew("--force"))
+        self.assertNotEqual(self.served(), first)
+        self.assertEqual(self.served(), self.me.held_leaf())
+        device.ping()
+        program.stop()
+        self.assertIn("let the clients trust its root", program.output())
+
+    def test_it_works_for_anybody_and_needs_no_network_and_no_right(self):
+        self.me.allow("nobody")
+        prefix = ["unshare", "--net"]
+        code, output = programs.run([*prefix, "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", self.agent_path,
+                                     "--once", *self.me.arguments(reload="none", probe="none")])
+        self.assertEqual(code, EXIT_GOOD, output)
+        self.assertEqual(oct((self.me.state / "authority").stat().st_mode & 0o777), "0o700")
+
+    def test_doctor_and_a_trial_ask_nothing_of_a_lan_that_only_public_servers_need(self):
+        self.serve()
+        code, output = self.me.run("doctor", "--json")
+        self.assertEqual(code, EXIT_GOOD, output)
+        abouts = {one["about"] for one in json.loads(output)["certificates"][0]["findings"]}
+        self.assertFalse(abouts & {"port", "server", "names", "clock"}, abouts)
+        self.assertIn("there is nothing to try", self.good(self.me.run("--once", "--dry-run")))
+
+
+class NewestServer(Server):
+    broker_version = "newest"
+
+
+class Devices(LocalCase):
+    """A listener that lets in devices of ours only, set up as in examples/devices."""
+
+    def setUp(self):
+        super().setUp()
+        self.configure()
+
+    def configure(self, with_acl=False):
+        example = (EXAMPLES / "devices/mosquitto.conf").read_text()
+        acl = self.folder / "devices.acl"
+        acl.write_text((EXAMPLES / "devices/devices.acl").read_text())
+        acl.chmod(0o644)
+        extra = example[example.index("\ncafile "):].replace("/var/lib/acme-agent/live/broker.lan", str(self.me.cert_dir))
+        extra = extra.replace("/etc/mosquitto/devices.acl", str(acl))
+        self.mqtt.write_config(extra=extra if with_acl else extra.replace("acl_file", "# acl_file"))
+
+    def issue(self, name):
+        """Certificate and key, in files, as for mosquitto_sub."""
+        self.good(self.me.run("ca", "issue", name, self.folder / name, "--for", "mosquitto"))
+        return self.folder / name / "cert.pem", self.folder / name / "key.pem"
+
+    def assert_refused(self, certificate=None):
+        with self.assertRaises(OSError):
+            self.mqtt.hold_session("stranger", certificate=certificate)
+
+    def test_a_device_is_let_in_by_its_certificate_and_shut_out_by_one_reload_that_no_other_device_notices(self):
+        sound, stolen = self.issue("sound"), self.issue("stolen")
+        self.serve()
+        self.me.start()
+        self.me.wait_until_valid()
+        device = self.mqtt.hold_session("sound", certificate=sound)
+        self.mqtt.hold_session("stolen", certificate=stolen).ping()
+        self.assert_refused()
+        reloads = self.mqtt.program.output().count("Reloading config.")
+
+        output = self.good(self.me.run("ca", "revoke", "stolen"))
+        self.assertIn("seen served by the broker", output)
+        self.assert_refused(stolen)
+        device.ping()
+        self.mqtt.hold_session("sound again", certificate=sound).ping()
+        self.assertEqual(self.mqtt.program.output().count("Reloading config."), reloads + 1)
+        self.assertEqual(self.me.run("status")[0], EXIT_GOOD)
+
+    def test_without_an_agent_that_runs_the_next_run_shuts_it_out(self):
+        sound, stolen = self.issue("sound"), self.issue("stolen")
+        self.serve()
+        self.good(self.me.run("ca", "revoke", "stolen"))
+        self.mqtt.hold_session("stolen", certificate=stolen).ping()
+        self.good(self.me.once())
+        self.assert_refused(stolen)
+        self.mqtt.hold_session("sound", certificate=sound).ping()
+
+    def test_a_broker_that_goes_on_letting_in_who_was_revoked_is_told_of(self):
+        stolen = self.issue("stolen")
+        self.mqtt.write_config(extra=f"cafile {self.me.cert_dir / 'devices-ca.pem'}\nrequire_certificate true")
+        self.good(self.me.once(probe="none", reload="none", owner="root:mosquitto"))
+        self.mqtt.start()
+        code, output = self.me.once()
+        self.assertEqual(code, EXIT_NOT_SERVED, output)
+        self.assert_one_sentence(output, "lets in a device whose certificate is revoked", "devices.crl")
+        self.mqtt.hold_session("stolen", certificate=stolen).ping()
+        code, output = self.me.run("doctor")
+        self.assertIn("without a crlfile", output)
+
+    def test_the_name_in_its_certificate_says_what_a_device_may_read_and_write(self):
+        self.configure(with_acl=True)
+        lamp, node_red = self.issue("lamp"), self.issue("node-red")
+        self.serve()
+        reader = self.mqtt.hold_session("reader", certificate=node_red)
+        reader.subscribe("#")
+        writer = self.mqtt.hold_session("node-red", certificate=lamp)  # whatever it calls itself
+        writer.publish("door/state", "open")
+        writer.publish("lamp/state", "on")
+        self.assertEqual(reader.next_message(), ("lamp/state", "on"))
+
+    def tasmota(self, name):
+        """What the device holds when the two lines were typed: DER, and the octets of its key."""
+        output = self.good(self.me.run("ca", "issue", name, "--for", "tasmota"))
+        files = self.folder / f"{name}.der", self.folder / f"{name}.key"
+        for file, line in zip(files, ("TlsKey2", "TlsKey1")):
+            file.write_bytes(base64.b64decode(re.search(rf"^{line} (\S+)$", output, re.M).group(1)))
+        return files
+
+    def test_devices_of_every_kind_are_let_in_and_shut_out(self):
+        own = {name: self.issue(name.split()[0].lower()) for name in ("mosquitto_pub and mosquitto_sub", "Mbed TLS", "mqtt.js")}
+        own[TASMOTA.name] = self.tasmota("sonoff")
+        self.serve()
+        clients = [client for client in CLIENTS if client.name in own]
+        self.assertEqual(len(clients), len(own))
+        for client in clients:
+            code, output = client.connect(self, self.mqtt.port, self.root, name="broker.lan", own=own[client.name])
+            self.assertEqual(code, 0, f"{client.name} is not let in: {output}")
+            code, _ = client.connect(self, self.mqtt.port, self.root, name="broker.lan")
+            self.assertNotEqual(code, 0, f"{client.name} is let in without a certificate")
+        for device in json.loads(self.good(self.me.run("ca", "list", "--json")))["devices"]:
+            self.good(self.me.run("ca", "revoke", device["serial"]))
+        self.good(self.me.once())
+        for client in clients:
+            code, _ = client.connect(self, self.mqtt.port, self.root, name="broker.lan", own=own[client.name])
+            self.assertNotEqual(code, 0, f"{client.name} is let in although its certificate was revoked")
+
+
+class NewestDevices(Devices):
+    broker_version = "newest"
+
+
+class Fallback(Case):
+    """Behind a public server that cannot be reached."""
+
+    def test_our_own_authority_stands_in_until_the_server_answers_and_says_so(self):
+        ca = self.pebble()
+        mqtt = self.broker(self.folder / "certs")
+        me = self.agent(ca, mqtt.port, reload=f"process:{mqtt.comm}")
+        nobody = f"https://localhost:{programs.free_port()}/dir"
+        me.options["server"] = [nobody, "local"]
+        code, output = me.once(probe="none", reload="none", owner="root:mosquitto")
+        self.assertEqual(code, EXIT_BAD, output)
+        self.assert_one_sentence(output, "of our own authority, until", "clients refuse it unless they know its root")
+        mqtt.start()
+        status = me.status()
+        self.assertEqual((status["server"], status["stands_in_for"], status["state"]), ("local", nobody, "valid"))
+        code, output = me.run("status")
+        self.assertEqual(code, EXIT_BAD)
+        self.assertIn("STANDING IN", output)
+
+        me.options["server"] = [ca.url, "local"]
+        code, output = me.once()
+        self.assertEqual(code, EXIT_GOOD, output)
+        self.assertEqual((me.status()["server"], me.status()["stands_in_for"]), (ca.url, None))
+        tls.verify(mqtt.port, ca.root())
