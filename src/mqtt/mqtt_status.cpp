@@ -22,8 +22,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr int keepalive_seconds = 60;
-constexpr int loop_milliseconds = 10000;  // what we publish wakes it
+constexpr int keepalive_seconds = 300;  // as long as it sleeps: what comes and what we publish wakes it
 constexpr Duration longest_wait = 1min;
 constexpr std::size_t most_events = 1000;  // while the broker is away
 constexpr auto pause_between_repetitions = 10s;
@@ -173,7 +172,7 @@ class MqttStatus::Client {
       int result = connect();
       // Once connected, a stop ends with our disconnect, behind what is still to be sent.
       while (result == MOSQ_ERR_SUCCESS && (is_connected() || !stop.stop_requested()))
-        result = library().loop(handle_.get(), loop_milliseconds, 1);
+        result = library().loop(handle_.get(), keepalive_seconds * 1000, 1);
       bool was_connected = false;
       {
         const std::lock_guard lock(mutex_);

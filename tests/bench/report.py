@@ -113,7 +113,9 @@ class Report:
                 ours = self.median(scenario, key, "acme-agent", "max_rss_kb")
                 judge(f"{title}: peak memory / control", ours and control and ours / control, 1.25)
             if scenario == "idle":
-                judge(f"{title}: PSS / control", self.ratio(scenario, key, "pss_kb", "control"), None)
+                for client in self.clients(scenario, key):
+                    if client in ("acme-agent", "acme-agent with both"):
+                        judge(f"{title}: PSS / control, {client}", self.ratio(scenario, key, "pss_kb", "control", client), 1.3)
             if scenario == "proof":
                 value = self.median(scenario, key, "acme-agent", "wall")
                 judge(f"{title}: ms", value and value * 1e3, 100, "{:.0f}")

@@ -151,18 +151,23 @@ class Benchmark:
     def idle(self):
         """Each alone, one after the other: memory that is shared counts for nobody else."""
         self.with_certificate([c for c in self.clients if c.name == "acme-agent"], ["ec"])
+        page, port = programs.free_port(), programs.free_port()
+        broker = programs.Program(["mosquitto", "-p", port], self.bench.folder / "broker.log")
+        shown, told = ["--status-listen", f"127.0.0.1:{page}"], ["--mqtt", f"mqtt://127.0.0.1:{port}"]
         for _ in range(min(self.options.n, 3)):
             for client in self.clients:
                 fresh = self.bench.task(client, "ec")
                 if client.name == "acme-agent":
                     held = self.held[client, "ec"]
-                    self._stays("acme-agent", client.run(held), lambda: runs_on(held.state))
+                    for name, options in (("", []), (" with its page", shown), (" with a broker told", told), (" with both", shown + told)):
+                        self._stays(f"acme-agent{name}", [*client.run(held), *options], lambda: runs_on(held.state))
                     self._stays("acme-agent that has just issued", client.run(fresh), lambda: self._has_issued(client, fresh))
                 elif client.name == "control":
                     self._stays("control", [*client.noop(fresh), "--stay"], lambda: self.last_program.output())
                 elif client.is_daemon:
                     self._stays(client.name, client.run(fresh), lambda: self._has_issued(client, fresh),
                                 client.environment(fresh))
+        broker.stop()
 
     def _has_issued(self, client, task):
         return any(path.is_file() for path in task.state.glob(client.certificates))

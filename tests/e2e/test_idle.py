@@ -9,18 +9,21 @@ from support import programs, strace
 from support.case import ServedCase
 
 
-class Idle(ServedCase):
+class IdleCase(ServedCase):
     agent_options = {"key_type": "ec256"}
 
     def setUp(self):
         super().setUp()
         self.seconds = 600 if self.long else 20
         self.serve()
-        self.daemon = self.me.start()
+        self.daemon = self.start()
         self.me.wait_until_valid()
         self.proc = pathlib.Path(f"/proc/{self.daemon.pid}")
         self.sanitizer_polls = "libtsan" in (self.proc / "maps").read_text()
         self.wait_for_rest()
+
+    def start(self):
+        return self.me.start()
 
     def wait_for_rest(self):
         """Until no thread has run for a second: `status` of wait_until_valid() was work, too."""
@@ -45,6 +48,14 @@ class Idle(ServedCase):
             del counts[max(counts, key=counts.get)]
         return counts
 
+    def note(self, woken, more):
+        memory = programs.memory_of(self.daemon.pid)
+        private = memory["Private_Clean"] + memory["Private_Dirty"]
+        self.figures.append(f"idle for {self.seconds} s: {woken} wake-ups, {more}; "
+                            f"PSS {memory['Pss']} kB, RSS {memory['Rss']} kB, {private} kB private")
+
+
+class Idle(IdleCase):
     def io(self):
         """Calls and bytes of every read and write since its start."""
         return dict(line.split(": ") for line in (self.proc / "io").read_text().splitlines())
@@ -81,13 +92,9 @@ class Idle(ServedCase):
         self.assertEqual(io, before[1], "/proc/PID/io")
         self.assertEqual(files, before[2])
         self.assertTrue(self.daemon.running)
-        memory = programs.memory_of(self.daemon.pid)
-        woken = sum(switches.values()) - sum(before[0].values())
         written = int(io["write_bytes"]) - int(before[1]["write_bytes"])
-        private = memory["Private_Clean"] + memory["Private_Dirty"]
-        self.figures.append(f"idle for {self.seconds} s: {woken} wake-ups of {len(switches)} threads, {written} bytes "
-                            f"written, {len(sockets)} socket open (the control socket); "
-                            f"PSS {memory['Pss']} kB, RSS {memory['Rss']} kB, {private} kB private")
+        self.note(sum(switches.values()) - sum(before[0].values()),
+                  f"{len(switches)} threads, {written} bytes written, {len(sockets)} socket open (the control socket)")
 
     def test_with_nothing_to_do_not_one_system_call_is_made(self):
         strace.require(attach=True)
@@ -110,3 +117,20 @@ class Idle(ServedCase):
         self.assertEqual(len(waiting), threads, "strace did not see every thread")
         self.assertTrue(self.daemon.running)
         self.figures.append(f"watched by strace for {self.seconds} s: {len(calls)} system calls of {threads} threads")
+
+
+class IdleAndShown(IdleCase):
+    keepalive = 300  # s, of MQTT
+
+    def start(self):
+        daemon = self.me.start(status_listen=programs.free_port(), mqtt=f"mqtt://127.0.0.1:{self.mqtt.plain_port}")
+        daemon.wait_for_output("publishes to")
+        return daemon
+
+    def test_a_page_that_nobody_reads_and_a_broker_that_knows_all_wake_no_thread_but_for_a_sign_of_life_in_five_minutes(self):
+        before = self.switches()
+        time.sleep(self.seconds)
+        switches = self.switches()
+        woken = sum(switches.values()) - sum(before.values())
+        self.assertLessEqual(woken, 4 * (self.seconds // self.keepalive), (before, switches))  # a ping, an answer, and room for both
+        self.note(woken, f"{len(switches)} threads, with --status-listen and --mqtt")

@@ -136,6 +136,19 @@ class Mqtt(ServedCase):
         self.heard(listener, f"{self.base}/cert/mydyn.example/state", seconds=30)
         self.assertEqual(agent.output().count("cannot publish"), 1)
 
+    def test_a_broker_that_is_started_anew_is_told_everything_at_once(self):
+        port = programs.free_port()
+        config = self.folder / "other.conf"
+        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+        agent = self.start(mqtt=f"mqtt://127.0.0.1:{port}")
+        for times in (1, 2):
+            broker = self.case_program("other-broker", ["mosquitto", "-c", config])
+            self.eventually(lambda: agent.output().count("publishes to") == times, 10, "a connection")
+            listener = self.listen(where=["-p", str(port)])
+            self.heard(listener, f"{self.base}/cert/mydyn.example/state")
+            broker.process.kill()
+            self.eventually(lambda: agent.output().count("lost the connection") == times, 5, "word of the loss")
+
     def test_home_assistant_that_starts_hears_discovery_again(self):
         listener = self.listen()
         self.start()
@@ -171,7 +184,7 @@ class Mqtt(ServedCase):
                           f"allow_anonymous false\npassword_file {passwords}\nlistener {plain} 127.0.0.1\nallow_anonymous true\n")
         os.chmod(self.folder, 0o755)
         broker = self.case_program("tls-broker", ["mosquitto", "-c", config])
-        self.eventually(lambda: programs.listens(port) or not broker.running, 10, "the broker")
+        self.eventually(lambda: (programs.listens(port) and programs.listens(plain)) or not broker.running, 10, "the broker")
         listener = self.listen(where=["-p", str(plain)])
         both = self.folder / "both.pem"  # the server's HTTPS and the broker
         both.write_text(root.read_text() + self.ca.ca_bundle.read_text())
