@@ -13,7 +13,7 @@ install(FILES ${units}/50-acme-agent.rules DESTINATION share/polkit-1/rules.d ${
 install(FILES ${debian}/copyright DESTINATION share/doc/acme-agent ${only_packaged})
 install(FILES ${PROJECT_SOURCE_DIR}/README.md ${units}/unprivileged.conf DESTINATION share/doc/acme-agent ${only_packaged})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples DESTINATION share/doc/acme-agent ${only_packaged}
-        PATTERN quickstart.sh EXCLUDE PATTERN acme-agent.conf EXCLUDE PATTERN Dockerfile EXCLUDE)
+        PATTERN quickstart.sh EXCLUDE PATTERN acme-agent.conf EXCLUDE PATTERN Dockerfile EXCLUDE PATTERN run-time.sh EXCLUDE)
 
 # As policy has them: compressed, and without a time in it.
 foreach(text IN ITEMS "reference/man share/man/man1/acme-agent.1" "reference/man-conf share/man/man5/acme-agent.conf.5"

@@ -1,6 +1,7 @@
 """The compose files of examples/, started as they stand: first start, renewals, restarts of the broker, a second `up`.
 
-The images are not those of a registry: each container's root is this machine's, with the user of Mosquitto's image."""
+The images are not those of a registry: each container's root is this machine's, with the user of Mosquitto's image, or what our
+Dockerfile takes of it."""
 
 import json
 import pathlib
@@ -58,7 +59,7 @@ class ComposeCase(Case):
         self.me.options.update(state_dir=self.me.state, cert_dir=self.me.cert_dir)
         environment = {**agent_environment(), "ACME_AGENT_SERVER": self.ca.url, "ACME_AGENT_CA_BUNDLE": self.ca.ca_bundle}
         del environment["PATH"], environment[RUN]
-        image = {"entrypoint": self.words_of_our_image("ENTRYPOINT"), "command": []}
+        image = {"entrypoint": self.words_of_our_image("ENTRYPOINT"), "command": [], "root": self.root_of_our_image()}
         self.stack = compose.Stack(self, self.podman, self.stack_folder, settings, {
             "acme-agent": image,
             "eclipse-mosquitto:2": {"entrypoint": [], "command": BROKER},
@@ -76,6 +77,9 @@ class ComposeCase(Case):
     def words_of_our_image(self, instruction):
         found = re.search(rf"^{instruction} (\[.*\])$", (EXAMPLES / "container/Dockerfile").read_text(), re.M)
         return json.loads(found.group(1))
+
+    def root_of_our_image(self):
+        return None
 
     def ask_agent(self, *words):
         code, output = self.podman.run("exec", self.podman.full_name("acme-agent"), *words)
@@ -137,6 +141,15 @@ class Container(ComposeCase):
         shutil.copytree(EXAMPLES / "container", folder)
         (folder / "volumes/mosquitto/data").mkdir(parents=True)
         return compose.read((folder / "compose.yml").read_text(), {"DOMAIN": "mydyn.example"})
+
+    def root_of_our_image(self):
+        """What the Dockerfile takes of a Debian, of this machine's."""
+        script, folder = self.podman.root / "usr/local/bin/run-time.sh", self.folder / "image"
+        shutil.copy(EXAMPLES / "container/run-time.sh", script)
+        code, output = self.podman.run("run", "--rm", *self.podman.options("copying"), "--rootfs", self.podman.root, script.name, folder)
+        self.assertEqual(code, 0, output)
+        self.assertEqual([file.name for file in folder.rglob("bin/*")], ["acme-agent"])
+        return folder
 
     def test_broker_and_agent_start_renew_and_come_back_as_the_file_says(self):
         self.tell_its_story()

@@ -70,7 +70,7 @@ def merge(one, other):
 
 class Stack:
     """The services of a file whose folder is `folder`. `images` tells for each image what of it counts here: the entry
-    point, the command and the user; the root is that of `podman`."""
+    point, the command, and the root if it is not that of `podman`."""
 
     def __init__(self, case, podman, folder, settings, images, options=()):
         self.case = case
@@ -112,7 +112,7 @@ class Stack:
         image = self.images[service["image"]]
         words = [*service.get("entrypoint", image["entrypoint"]), *service.get("command", image["command"])]
         self.programs[name] = self.podman.start(name, *words, options=self._options(service),
-                                                 network=service.get("network_mode", "host"))
+                                                 network=service.get("network_mode", "host"), root=image.get("root"))
         return self.programs[name]
 
     def up(self):

@@ -50,10 +50,10 @@ class Podman:
     def full_name(self, name):
         return f"{self.case.folder.name}-{name}"
 
-    def start(self, name, *argv, options=(), network="host"):
+    def start(self, name, *argv, options=(), network="host", root=None):
         """A container of this name; its output is in a log of the test's."""
         program = self.case.program(name, ["podman", "run", "--replace", *self.options(name, network), *options, "--rootfs",
-                                           self.root, *argv])
+                                           root or self.root, *argv])
         self.case.addCleanup(self.remove, name)
         return program
 
