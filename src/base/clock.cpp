@@ -15,7 +15,8 @@ Duration SystemClock::uptime() const {
 }
 
 bool SystemClock::sleep_for(Duration duration, const std::stop_token& stop) {
-  constexpr Duration longest = std::chrono::years{100};  // The steady clock counts nanoseconds in 64 bits.
+  // The steady clock counts nanoseconds in 64 bits, and 32-bit machines wait until a second that has 32.
+  constexpr Duration longest = std::chrono::years{50};
   const auto deadline = std::chrono::steady_clock::now() + std::min(duration, longest);
   std::mutex mutex;
   std::condition_variable_any stopped;

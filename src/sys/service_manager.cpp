@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <charconv>
+#include <cstdint>
 #include <cstring>
 
 #include <acme_agent/sys/file.hpp>
@@ -14,11 +15,11 @@ namespace acme_agent {
 namespace {
 
 /// Nothing if the variable is not set, or is not a whole number above 0.
-std::optional<long> number_in(const char* name) noexcept {
+std::optional<std::int64_t> number_in(const char* name) noexcept {
   const char* const variable = ::getenv(name);
   if (variable == nullptr) return std::nullopt;
   const std::string_view text = variable;
-  long number = 0;
+  std::int64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size() || number <= 0) return std::nullopt;
   return number;
@@ -43,7 +44,7 @@ void notify_service_manager(std::string_view state) noexcept {
 }
 
 std::optional<std::chrono::microseconds> watchdog_time() noexcept {
-  const std::optional<long> time = number_in("WATCHDOG_USEC");
+  const std::optional<std::int64_t> time = number_in("WATCHDOG_USEC");
   const bool meant = ::getenv("WATCHDOG_PID") == nullptr || number_in("WATCHDOG_PID") == ::getpid();
   if (!time || !meant) return std::nullopt;
   return std::chrono::microseconds(*time);

@@ -20,8 +20,12 @@ TEST_CASE("a stop ends even the longest sleep at once") {
   SystemClock clock;
   std::stop_source stop;
   const Duration before = clock.uptime();
-  std::jthread stopper([&] { stop.request_stop(); });
+  std::jthread stopper([&] {
+    std::this_thread::sleep_for(30ms);
+    stop.request_stop();
+  });
   CHECK_FALSE(clock.sleep_for(Duration::max(), stop.get_token()));
+  CHECK(clock.uptime() - before >= 30ms);
   CHECK(clock.uptime() - before < 10s);
 }
 

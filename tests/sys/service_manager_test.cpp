@@ -67,6 +67,8 @@ TEST_CASE("the service manager watches only whom it means, and for a time that i
   ::setenv("WATCHDOG_PID", std::to_string(::getppid()).c_str(), 1);
   CHECK(!watchdog_time());
   ::unsetenv("WATCHDOG_PID");
+  ::setenv("WATCHDOG_USEC", "86400000000", 1);
+  CHECK(watchdog_time() == std::chrono::hours(24));
   for (const char* const bad : {"", "0", "-1", "3s", "99999999999999999999"}) {
     ::setenv("WATCHDOG_USEC", bad, 1);
     CHECK(!watchdog_time());
