@@ -1,6 +1,6 @@
 #!/bin/sh
 # run.sh [--long]: installs what is missing, builds with sanitizers and runs every test. For Debian 12; root, or sudo.
-# --long adds the whole round under ThreadSanitizer, and runs the load tests at their full size.
+# --long adds the whole round under ThreadSanitizer and the packages for other machines, and runs the load tests at their full size.
 # Ends with "N passed, N failed, N skipped", and with 0 only if nothing failed.
 set -eu
 cd "$(dirname "$0")/.."
@@ -69,14 +69,11 @@ build() { # build PRESET
     cmake --build --preset "$1" -j "$jobs" >>"build/$1.log" 2>&1 || { cat "build/$1.log"; return 1; }
 }
 
-unit_tests() { # unit_tests PRESET [WRAPPER...]: as root, since some of what they test only root can do
-  preset=$1; shift
-  log=build/$preset-tests.log
-  as_root "$@" ctest --preset "$preset" -j "$jobs" --verbose >"$log" 2>&1 || true
-  as_root chown -R "$(id -u):$(id -g)" "build/$preset/Testing"
-  # A doctest program counts with its cases, any other test as one; a program that fails in another way is one failure.
-  # A case that skips says so with a word of skips.txt. (The one that doctest skips itself talks to Pebble: the end-to-end
-  # tests run it.)
+# A doctest program counts with its cases, any other test as one; a program that fails in another way is one failure.
+# A case that skips says so with a word of skips.txt. (The one that doctest skips itself talks to Pebble: the end-to-end
+# tests run it.)
+count_unit_tests() { # count_unit_tests LOG: what `ctest --verbose` has written there
+  log=$1
   counts=$(awk '
     NR == FNR { if ($0 !~ /^#/) reasons[$1] = 1; next }
     /^[0-9]+: .* skipped: / { word = $0; sub(/.* skipped: /, "", word); sub(/[^a-z-].*/, "", word)
@@ -95,6 +92,14 @@ unit_tests() { # unit_tests PRESET [WRAPPER...]: as root, since some of what the
   grep -E '^ *[0-9]+/[0-9]+ Test +#' "$log" || true
   echo "$1 passed, $2 failed, $3 skipped"
   [ "$2" = 0 ]
+}
+
+unit_tests() { # unit_tests PRESET [WRAPPER...]: as root, since some of what they test only root can do
+  preset=$1; shift
+  log=build/$preset-tests.log
+  as_root "$@" ctest --preset "$preset" -j "$jobs" --verbose >"$log" 2>&1 || true
+  as_root chown -R "$(id -u):$(id -g)" "build/$preset/Testing"
+  count_unit_tests "$log"
 }
 
 e2e_tests() { # e2e_tests PRESET [WRAPPER...]
@@ -120,6 +125,12 @@ simulation() {
   runs=100
   [ $long = no ] || runs=10000
   if build/sim/tests/sim/acme-agent-sim --runs $runs --years 10 --jobs "$jobs"; then add 1 0 0; else add 0 1 0; fi
+}
+
+# The package of an ARCH, and the unit tests there.
+cross() {
+  if as_root tests/cross.sh "$1"; then add 1 0 0; else add 0 1 0; fi
+  count_unit_tests "build/cross/$1/tests.log"
 }
 
 # Two of the ten, others tomorrow; all of them with --long.
@@ -171,5 +182,8 @@ if [ $long = yes ]; then
     echo "skipped: no-tsan"
     add 0 0 1
   fi
+  for arch in arm64 armhf; do
+    section "package and unit tests for $arch" cross "$arch" || true
+  done
 fi
 finish

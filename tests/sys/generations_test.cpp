@@ -15,6 +15,7 @@
 #include <acme_agent/sys/generations.hpp>
 
 #include "child.hpp"
+#include "support/emulation.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace acme_agent;
@@ -111,14 +112,6 @@ std::string fingerprint(const fs::path& folder) {
   return all;
 }
 
-/// qemu-user, which runs these tests for other machines, has no ptrace.
-bool can_trace() {
-  const pid_t pid = ::fork();
-  if (pid == 0) ::_exit(::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0 ? 0 : 1);
-  int status = 0;
-  return ::waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
 /// Runs `work` in a process of its own and calls `look` whenever that stands before or behind a system call: what a
 /// kill at this moment would leave is all there.
 void stop_at_system_calls(const std::function<void()>& work, const std::function<void()>& look) {
@@ -150,8 +143,8 @@ void stop_at_system_calls(const std::function<void()>& work, const std::function
 /// whole, and that the next installation after a crash there finds nothing in its way.
 void survives_every_crash(const std::function<void(GenerationFolder&)>& before,
                           const std::function<void(GenerationFolder&)>& work, const std::string& old) {
-  if (!can_trace()) {
-    MESSAGE("skipped: no-ptrace");
+  if (test::emulated()) {
+    MESSAGE("skipped: emulated");
     return;
   }
   const test::TempDir temp;

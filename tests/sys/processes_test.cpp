@@ -14,6 +14,7 @@
 #include <acme_agent/sys/processes.hpp>
 
 #include "child.hpp"
+#include "support/emulation.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace acme_agent;
@@ -69,6 +70,10 @@ TEST_CASE("a process is described as it is") {
 }
 
 TEST_CASE("who catches or ignores SIGHUP survives it, and nobody else") {
+  if (test::emulated()) {
+    MESSAGE("skipped: emulated");
+    return;
+  }
   const test::Child plain([] {});
   const test::Child catching([] { ::signal(SIGHUP, [](int) {}); });
   const test::Child ignoring([] { ::signal(SIGHUP, SIG_IGN); });
@@ -161,6 +166,10 @@ TEST_CASE("a signal to a process that has ended, or to no process, is an error t
 }
 
 TEST_CASE("a process that we may not signal is the operator's business") {
+  if (test::emulated()) {
+    MESSAGE("skipped: emulated");
+    return;
+  }
   if (::geteuid() != 0) return;
   const Process self = processes.find(::getpid()).value();
   const std::string failure = test::in_child([&]() -> std::string {

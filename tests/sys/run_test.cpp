@@ -12,6 +12,7 @@
 
 #include "child.hpp"
 #include "keep_signals.hpp"
+#include "support/emulation.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace acme_agent;
@@ -71,6 +72,10 @@ TEST_CASE("of a long output the last 4 KiB are kept") {
 }
 
 TEST_CASE("a command has clean signals, descriptors of its own only, and a session without a terminal") {
+  if (test::emulated()) {
+    MESSAGE("skipped: emulated");
+    return;
+  }
   const test::KeepSignals signals;
   block_signals();
   const FileDescriptor leaky(::fcntl(::open("/dev/null", O_RDONLY | O_CLOEXEC), F_DUPFD, 100));
@@ -135,6 +140,10 @@ TEST_CASE("a command is not started after a stop") {
 }
 
 TEST_CASE("a command that cannot be started is the operator's business and named") {
+  if (test::emulated()) {
+    MESSAGE("skipped: emulated");
+    return;
+  }
   const test::TempDir folder;
   create_file(folder / "no-program", "hello", {.uid = {}, .gid = {}, .mode = 0755});
   create_file(folder / "not-executable", "#!/bin/sh\n", {.uid = {}, .gid = {}, .mode = 0644});
