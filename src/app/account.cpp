@@ -237,6 +237,7 @@ int account(const CommandLine& command_line, const Environment& environment) {
   check_machine(configuration);
   ::signal(SIGPIPE, SIG_IGN);
   const StateFolder state(configuration.state_dir);
+  become_owner_of(state);
   const std::vector<Place> places = servers_in_use(configuration, command_line, state.accounts());
   if (action == "show") return show(places, state.accounts(), command_line.json);
 

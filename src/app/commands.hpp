@@ -37,6 +37,9 @@ class NothingToRenew : public Error {
   using Error::Error;
 };
 
+/// Root becomes the user whom the state folder belongs to, and says so. For commands that write there.
+void become_owner_of(const StateFolder& state);
+
 /// Throws Error (ask_operator) if the state folder has nothing of a certificate of that name.
 void require_known(const std::string& name, const StateFolder& state);
 

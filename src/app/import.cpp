@@ -158,6 +158,7 @@ int import_from(const CommandLine& command_line, const Environment& environment)
   const std::vector<std::string> names = folder.lineages();
   if (names.empty()) refuse("there is no certificate of certbot's in " + printable(folder.path().native()));
   const StateFolder state(configuration.state_dir);
+  become_owner_of(state);
   const FileLock lock = lock_state(state, "stop it first, as it would not see what is imported");
 
   AccountImport accounts(folder, state.accounts());

@@ -22,6 +22,7 @@ int placeholder(const CommandLine& command_line, const Environment& environment)
   const Configuration configuration = load_configuration(command_line, environment);
   check_machine(configuration);
   const StateFolder state(configuration.state_dir);
+  become_owner_of(state);
   // An agent that runs has the state folder, and has seen to it already.
   const bool all_lie =
       std::all_of(configuration.certificates.begin(), configuration.certificates.end(),

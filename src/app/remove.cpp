@@ -79,6 +79,7 @@ int remove(const CommandLine& command_line, const Environment& environment) {
   const std::string& name = command_line.arguments.front();
   const Configuration configuration = load_configuration(command_line, environment);
   const StateFolder state(configuration.state_dir);
+  become_owner_of(state);
   require_known(name, state);
   for (const CertificateSettings& settings : configuration.certificates)
     if (settings.name == name)

@@ -95,6 +95,7 @@ int revoke(const CommandLine& command_line, const Environment& environment) {
   const RevocationReason reason = reason_called(command_line.reason);
   const Configuration configuration = load_configuration(command_line, environment);
   const StateFolder folder(configuration.state_dir);
+  become_owner_of(folder);
   require_known(name, folder);
   folder.create();  // so that nothing is written there that its agent could not read
   check_machine(configuration);

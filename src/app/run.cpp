@@ -285,6 +285,7 @@ int renew(const CommandLine& command_line, const Environment& environment) {
                              (known.empty() ? "" : " (it has " + join(known) + ")") +
                              ": start the agent, or give the options that it is started with");
   if (command_line.dry_run) return dry_run(configuration);
+  become_owner_of(state);
   check_machine(configuration);
   block_signals();
   Wiring wiring(configuration);

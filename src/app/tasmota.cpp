@@ -159,6 +159,7 @@ int rekey(const CommandLine& command_line, const Environment& environment) {
   const std::string& name = command_line.arguments[1];
   const Configuration configuration = load_configuration(command_line, environment);
   const StateFolder folder(configuration.state_dir);
+  become_owner_of(folder);
   require_known(name, folder);
   for (const CertificateSettings& settings : configuration.certificates)
     if (settings.name == name) refuse_own_ways(settings);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <iostream>
 #include <set>
 #include <utility>
 
@@ -23,9 +24,11 @@
 #include <acme_agent/net/connection_pool.hpp>
 #include <acme_agent/net/curl_transport.hpp>
 #include <acme_agent/sys/file.hpp>
+#include <acme_agent/sys/identity.hpp>
 #include <acme_agent/sys/tcp.hpp>
 
 #include "authority_terms.hpp"
+#include "commands.hpp"
 #include "own_authority.hpp"
 
 namespace acme_agent {
@@ -163,6 +166,12 @@ AlreadyRunning::AlreadyRunning(const std::filesystem::path& folder, FileLock::Ho
 FileLock lock_state(const StateFolder& state, const std::string& advice) {
   state.create();
   return lock_or_throw(state.lock_file(), state.path(), advice);
+}
+
+void become_owner_of(const StateFolder& state) {
+  if (const std::optional<std::string> user = become_owner_of(state.path()))
+    std::cerr << "acme-agent: working as " << printable(*user) << ", to whom " << printable(state.path().native())
+              << " belongs\n";
 }
 
 std::unique_ptr<Transport> connect(const CertificateSettings& settings) {

@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 
-from support import faulty_proxy
+from support import faulty_proxy, programs
 from support.case import Case
 from support.conformance import row
 from support.faulty_proxy import FaultyProxy
@@ -141,6 +141,22 @@ class Account(Case):
         code, output = self.me.once()
         self.assertEqual(code, 0, output)
         return proxy
+
+    def test_root_does_the_work_as_the_user_whom_the_state_folder_belongs_to(self):
+        secret = self.folder / "key.pem"  # which only root can read
+        programs.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", secret])
+        secret.chmod(0o600)
+        programs.run(["chown", "-R", "mosquitto:", self.me.state, self.me.cert_dir])
+        for words in (["account", "show"], ["account", "rollover"], ["renew", self.me.name, "--force"],
+                      ["revoke", self.me.name]):
+            more = {"key_file": secret} if words[0] == "renew" else {}
+            code, output = self.me.run(*words, **more)
+            self.assertEqual(code, 0, output)
+            self.assert_one_sentence(output, "working as mosquitto", str(self.me.state))
+        code, output = self.me.run("remove", self.me.name, domain="other.example")
+        self.assertEqual(code, 0, output)
+        owners = {path.lstat().st_uid for folder in (self.me.state, self.me.cert_dir) for path in folder.rglob("*")}
+        self.assertEqual(owners, {programs.ids_of("mosquitto")[0]})
 
     def test_a_rollover_whose_answer_is_lost_is_settled_at_once(self):
         proxy = self.through_a_proxy()

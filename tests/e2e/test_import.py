@@ -1,6 +1,7 @@
 """`acme-agent import certbot`: what real certbot has made against Pebble is ours from the next renewal on."""
 
 import json
+import os
 import shutil
 
 from support import programs, tls
@@ -84,6 +85,20 @@ class Import(Case):
         self.assertEqual(code, 0, output)
         self.assertNotEqual(public_key(self.me.cert_dir / "cert.pem"), public_key(self.live / "cert.pem"))
         self.assertEqual(self.ca.count("POST /sign-me-up"), 1)
+
+    def test_root_takes_it_over_for_the_user_whom_the_state_folder_belongs_to(self):
+        self.letsencrypt.chmod(0o700)
+        self.me.state.mkdir()
+        os.chown(self.me.state, *programs.ids_of("mosquitto"))
+        output = self.take()
+        self.assert_one_sentence(output, "working as mosquitto", str(self.me.state))
+        self.configure(output)
+        self.me.user = "mosquitto"
+        code, output = self.me.once()
+        self.assertEqual(code, 0, output)
+        self.assertEqual(self.me.leaf(), tls.sha256_of(self.live / "fullchain.pem"))
+        owners = {path.lstat().st_uid for path in self.me.state.rglob("*")}
+        self.assertEqual(owners, {programs.ids_of("mosquitto")[0]})
 
     def test_an_account_of_ours_stays_and_one_bad_lineage_does_not_stop_the_other(self):
         self.me.options.update(domain="other.example", server=self.ca.url, http_listen=f"127.0.0.1:{self.ca.http_port}",
