@@ -184,6 +184,7 @@ int dry_run(const Configuration& all) {
   std::transform(asked.certificates.begin(), asked.certificates.end(), trial.certificates.begin(), trial_of);
   block_signals();
   Wiring wiring(trial);
+  wiring.take_folders(trial);
   const std::vector<Managed> certificates = wiring.manage(trial);
   std::stop_source stop;
   const SignalThread signals([&](int number) {

@@ -32,6 +32,7 @@ int placeholder(const CommandLine& command_line, const Environment& environment)
     return exit_ok;
   }
   Wiring wiring(configuration);
+  wiring.take_folders(configuration);
   bool good = true;
   for (const Managed& managed : wiring.manage(configuration)) {
     if (wiring.renewer().place_what_there_is(managed, {})) continue;

@@ -169,6 +169,7 @@ int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& c
     try {
       const Configuration changed = load_apart(command_line, environment);
       check_machine(changed);
+      wiring.confine(changed);
       agent.replace(wiring.manage(changed));
       if (lookout) lookout->replace(changed);
       if (status_page) status_page->replace(subjects_of(changed, wiring.state()));
@@ -253,6 +254,7 @@ int run(const CommandLine& command_line, const Environment& environment) {
   check_machine(configuration);
   block_signals();
   Wiring wiring(configuration);
+  wiring.confine(configuration);
   if (!command_line.once) return run_daemon(wiring, std::move(configuration), command_line, environment);
   return run_for_now(wiring, configuration, {.look = true, .force = command_line.force});
 }
@@ -289,6 +291,7 @@ int renew(const CommandLine& command_line, const Environment& environment) {
   check_machine(configuration);
   block_signals();
   Wiring wiring(configuration);
+  wiring.confine(configuration);
   return run_for_now(wiring, configuration, {.look = true, .now = true, .force = command_line.force});
 }
 

@@ -149,6 +149,28 @@ FurtherFolder further_folder(const DeployRule& rule, const Ownership& usual) {
   return folder;
 }
 
+void add_listener(const SocketPlace& place, Needs& needs) {
+  if (const auto* path = std::get_if<std::filesystem::path>(&place))
+    needs.folders.insert(path->parent_path());
+  else if (std::get<Endpoint>(place).port < 1024)
+    needs.low_ports = true;
+}
+
+void add_needs(const CertificateSettings& settings, Needs& needs) {
+  if (settings.cert_dir) needs.folders.insert(*settings.cert_dir);
+  for (const DeployRule& rule : settings.deploy) needs.folders.insert(rule.folder);
+  for (const ReloadRule& rule : settings.reload) {
+    if (rule.kind == ReloadRule::Kind::command) needs.programs = true;
+    if (rule.kind == ReloadRule::Kind::process || rule.kind == ReloadRule::Kind::pidfile) needs.signals = true;
+  }
+  for (const std::string& challenge : settings.challenges) {
+    if (challenge == "http-01" && settings.webroot) needs.folders.insert(*settings.webroot);
+    if (challenge == "http-01" && !settings.webroot) add_listener(settings.http_listen, needs);
+    if (challenge == "tls-alpn-01") add_listener(settings.alpn_listen, needs);
+    if (challenge == "dns-01" && !settings.dns_hooks.empty()) needs.programs = true;
+  }
+}
+
 /// Read each time, as it may change.
 Resolver system_resolver() {
   return Resolver::of_system();
@@ -302,15 +324,44 @@ std::vector<std::unique_ptr<Channel>> Wiring::channels(const Configuration& conf
   return channels;
 }
 
-std::vector<Managed> Wiring::manage(const Configuration& configuration) {
-  owners_.clear();  // users and groups may have changed
+void Wiring::take_folders(const Configuration& configuration) {
   raise_file_limit(configuration);
-  std::vector<Managed> managed;
-  managed.reserve(configuration.certificates.size());
   for (const CertificateSettings& settings : configuration.certificates) {
     state_.certificate(settings.name).refuse_newer();  // before anything is done
-    managed.push_back(manage_one(settings));
+    try {
+      if (settings.cert_dir)
+        take_folder(*settings.cert_dir);
+      else
+        make_folder(state_.live(settings.name), 0711);
+      for (const DeployRule& rule : settings.deploy) take_folder(rule.folder);
+    } catch (const AlreadyRunning&) {
+      throw;
+    } catch (const Error& error) {
+      throw error.while_doing("the cert-dir of " + settings.name + " cannot be used");
+    }
   }
+}
+
+void Wiring::confine(const Configuration& configuration) {
+  Needs needs;
+  for (const CertificateSettings& settings : configuration.certificates) add_needs(settings, needs);
+  if (confinement_) confinement_->check(needs);
+  take_folders(configuration);
+  if (confinement_) return;
+
+  needs.folders.insert(state_.path());
+  if (configuration.status_listen) add_listener(*configuration.status_listen, needs);
+  for (const AlertRule& rule : configuration.alerts)
+    if (rule.kind == AlertRule::Kind::command) needs.programs = true;
+  confinement_.emplace(needs);
+  log_.debug(confinement_->describe().empty() ? "no rights are given up" : "given up: " + confinement_->describe());
+}
+
+std::vector<Managed> Wiring::manage(const Configuration& configuration) {
+  owners_.clear();  // users and groups may have changed
+  std::vector<Managed> managed;
+  managed.reserve(configuration.certificates.size());
+  for (const CertificateSettings& settings : configuration.certificates) managed.push_back(manage_one(settings));
   warn_of_idle_sockets();
   return managed;
 }
@@ -346,19 +397,6 @@ Managed Wiring::manage_one(const CertificateSettings& settings) {
   target.probe_timeout = settings.probe_timeout;
   target.only_restarts = settings.broker_only_restarts;
   target.restart_window = settings.restart_window;
-
-  try {
-    make_folder(target.folder, 0711);
-    if (settings.cert_dir) lock_folder(target.folder);
-    for (const FurtherFolder& further : target.further) {
-      make_folder(further.folder, 0711);
-      lock_folder(further.folder);
-    }
-  } catch (const AlreadyRunning&) {
-    throw;
-  } catch (const Error& error) {
-    throw error.while_doing("the cert-dir of " + settings.name + " cannot be used");
-  }
   return managed;
 }
 
@@ -506,7 +544,8 @@ Ownership Wiring::ownership_for(const CertificateSettings& settings) {
   return {known->second.uid, known->second.gid, settings.mode};
 }
 
-void Wiring::lock_folder(const std::string& folder) {
+void Wiring::take_folder(const std::string& folder) {
+  make_folder(folder, 0711);
   if (folder_locks_.contains(folder)) return;
   folder_locks_.emplace(folder, lock_or_throw(std::filesystem::path(folder) / ".acme-agent.lock", folder));
 }

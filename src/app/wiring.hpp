@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include <acme_agent/net/http01_listener.hpp>
 #include <acme_agent/status/report.hpp>
 #include <acme_agent/store/state.hpp>
+#include <acme_agent/sys/confinement.hpp>
 #include <acme_agent/sys/file_lock.hpp>
 #include <acme_agent/sys/passed_sockets.hpp>
 #include <acme_agent/sys/processes.hpp>
@@ -53,8 +55,15 @@ class Wiring {
   /// Locks the state folder, as lock_state().
   explicit Wiring(const Configuration& configuration);
 
-  /// What the configuration wants looked after; safe to call again with a new one. Throws Error (ask_operator) for
-  /// what is wrong with the machine rather than with the text: folders, files of a newer version.
+  /// Makes and locks the folders of the broker. Throws Error, AlreadyRunning if another agent has one.
+  void take_folders(const Configuration& configuration);
+
+  /// take_folders(), and gives up all rights that are not needed: before the first thread. Again for a new
+  /// configuration: throws Error (ask_operator) if that needs what is given up.
+  void confine(const Configuration& configuration);
+
+  /// After take_folders(): what the configuration wants looked after; safe to call again with a new one. Throws Error
+  /// (ask_operator) for what is wrong with the machine rather than with the text: folders, files of a newer version.
   std::vector<Managed> manage(const Configuration& configuration);
 
   /// Says so where the libcurl that is installed is one of the known bad ones.
@@ -88,7 +97,7 @@ class Wiring {
   std::string place_of(const std::string& challenge, const Endpoint& endpoint) const;
   void warn_of_idle_sockets();
   Ownership ownership_for(const CertificateSettings& settings);
-  void lock_folder(const std::string& folder);
+  void take_folder(const std::string& folder);
 
   SystemClock clock_;
   Log log_;
@@ -99,6 +108,7 @@ class Wiring {
   std::map<std::string, FileLock> folder_locks_;
   const std::shared_ptr<const AcmeServer> own_authority_;
   const std::shared_ptr<ClientAuthority> clients_;
+  std::optional<Confinement> confinement_;
 
   /// What many certificates share; made once for those that are told the same. An unchanged one stays equal (Managed).
   std::map<std::string, std::shared_ptr<Http01Listener>> http_listeners_;

@@ -135,12 +135,13 @@ std::vector<ReloadHazard> find_reload_hazards(const MosquittoConf& conf, const f
 std::optional<MosquittoPlace> find_mosquitto(const Process& broker) {
   const std::string proc = "/proc/" + std::to_string(broker.pid);
   try {
-    std::error_code hidden;  // where we may not look the name must do
-    const fs::path program = fs::read_symlink(proc + "/exe", hidden);
-    if (broker.name != "mosquitto" && program.filename() != "mosquitto") return std::nullopt;
     const std::optional<Secret> line = read_file(proc + "/cmdline", 65536);
     if (!line) return std::nullopt;
     const std::vector<std::string> words = split(line->reveal(), '\0');
+    std::error_code hidden;  // where we may not look, what it was started as must do
+    fs::path program = fs::read_symlink(proc + "/exe", hidden);
+    if (hidden) program = fs::weakly_canonical(words.front(), hidden);
+    if (broker.name != "mosquitto" && program.filename() != "mosquitto") return std::nullopt;
     const auto option = std::find_if(words.begin(), words.end(),
                                      [](const std::string& word) { return word == "-c" || word == "--config-file"; });
     if (option == words.end() || option + 1 == words.end()) return std::nullopt;

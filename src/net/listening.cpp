@@ -72,7 +72,8 @@ Error cannot_listen(const ListeningPlace& wanted, const addrinfo& where, std::ui
       const std::string forwarding =
           purpose.forwarding.empty() ? "" : " and let it " + std::string(purpose.forwarding) + " there";
       const std::string holder = wanted.port_holder ? wanted.port_holder(port) : "";
-      return Error(Remedy::retry, failure + "it is taken by " + (holder.empty() ? "another program" : holder) +
+      return Error(Remedy::retry, failure + "it is taken by " +
+                                      (holder.empty() ? "another program (as root, 'ss -ltnp' names it)" : holder) +
                                       "; stop that, or give a free port with " + option + forwarding);
     }
     case EACCES:

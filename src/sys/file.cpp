@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <acme_agent/base/text.hpp>
+#include <acme_agent/sys/confinement.hpp>
 #include <acme_agent/sys/file.hpp>
 
 #include "errno_text.hpp"
@@ -27,7 +28,11 @@ Cause explain(const std::filesystem::path& path, int error) {
   switch (error) {
     case EACCES:
     case EPERM:
-      return {Remedy::ask_operator, "permission denied to user " + std::to_string(::geteuid())};
+      return {Remedy::ask_operator,
+              "permission denied to user " + std::to_string(::geteuid()) +
+                  (is_confined_to_folders() ? " (an agent that runs writes in the folders that were there when it "
+                                              "started: restart it for another)"
+                                            : "")};
     case EROFS:
       return {Remedy::ask_operator, "the file system is read-only (a systemd unit may need it in ReadWritePaths=)"};
     case ENOENT:

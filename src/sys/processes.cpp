@@ -51,12 +51,15 @@ std::vector<pid_t> all_pids() {
   return pids;
 }
 
-/// In the same namespace as we, as far as we may know.
-bool shares_namespace(pid_t pid, const char* kind) {
-  std::error_code error;
-  const fs::path ours = fs::read_symlink(fs::path("/proc/self/ns") / kind, error);
-  const fs::path theirs = fs::read_symlink(folder_of(pid) / "ns" / kind, error);
-  return ours.empty() || theirs.empty() || ours == theirs;
+/// Whether both are in the same namespace, judged by the first line of what everybody may read about it: only who may
+/// trace a process may follow the links in /proc/PID/ns. True where even that is hidden.
+bool agree(pid_t pid, const char* file) {
+  const auto first_line = [file](const fs::path& process) {
+    const std::string text = read_proc(process / file);
+    return text.substr(0, text.find('\n'));
+  };
+  const std::string theirs = first_line(folder_of(pid));
+  return theirs.empty() || theirs == first_line("/proc/self");
 }
 
 TimePoint time_of_boot() {
@@ -154,8 +157,8 @@ std::optional<Process> SystemProcesses::find(pid_t pid) const {
   if (pid <= 0 || !read_stat(process)) return std::nullopt;
   read_status(process);
   // Within a user namespace of its own its powers do not reach our files.
-  process.reads_everything = process.reads_everything && shares_namespace(pid, "user");
-  process.sees_our_paths = shares_namespace(pid, "mnt");
+  process.reads_everything = process.reads_everything && agree(pid, "uid_map");
+  process.sees_our_paths = agree(pid, "mountinfo");  // each mount has an id of its own
   return process;
 }
 

@@ -43,12 +43,12 @@ class TlsAlpn(ChallengeCase):
         self.obtain(challenge="tls-alpn-01", domain=names)
         self.assertEqual(self.ca.orders_made(), 1)
 
-    def test_a_taken_port_is_told_with_who_holds_it(self):
+    def test_a_taken_port_is_told_with_what_names_who_holds_it(self):
         with taken_port() as other:
             port = other.getsockname()[1]
             code, output = self.me.once(challenge="tls-alpn-01", alpn_listen=f"127.0.0.1:{port}")
             self.assertEqual(code, 1, output)
-            self.assert_one_sentence(output, f"127.0.0.1:{port}", "TLS-ALPN-01", "taken by", "pid", "--alpn-listen")
+            self.assert_one_sentence(output, f"127.0.0.1:{port}", "TLS-ALPN-01", "taken by", "ss -ltnp", "--alpn-listen")
 
     @row("RFC 8738", "addresses by tls-alpn-01")
     def test_an_address_is_proven_by_its_reverse_name(self):

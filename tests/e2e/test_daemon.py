@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import signal
 import socket
 import time
@@ -106,8 +107,9 @@ class Once(Case):
 class Hup(Case):
     def config(self, *names, extra=""):
         path = self.folder / "agent.conf"
+        reload = "" if "reload" in extra else "reload = none\n"
         path.write_text(f"server = {self.ca.url}\nca-bundle = {self.ca.ca_bundle}\nhttp-listen = 127.0.0.1:{self.ca.http_port}\n"
-                        f"state-dir = {self.folder}/state\nreload = none\nprobe = none\n{extra}\n" +
+                        f"state-dir = {self.folder}/state\n{reload}probe = none\n{extra}\n" +
                         "".join(f"[{name}]\n" for name in names))
         return path
 
@@ -145,6 +147,40 @@ class Hup(Case):
         code, output = self.me.renew("--force")
         self.assertEqual(code, 0, output)
         self.assertTrue(daemon.running)
+
+    def rights_of(self, program):
+        """What /proc says of them, by name; of a thread that runs since the start and of all others the same."""
+        found = {path.read_text().split("CapInh:")[1].split("Cpus_allowed:")[0]
+                 for path in pathlib.Path(f"/proc/{program.pid}/task").glob("*/status")}
+        self.assertEqual(len(found), 1, found)
+        return dict(line.split(":\t") for line in ("CapInh:" + found.pop()).splitlines() if ":\t" in line)
+
+    def test_it_gives_up_what_it_does_not_need_and_says_so_where_a_new_configuration_needs_it(self):
+        self.config("one.example", extra="log-level = debug")
+        daemon = self.me.start()
+        self.me.wait_until_valid()
+        rights = self.rights_of(daemon)
+        self.assertEqual((rights["NoNewPrivs"], rights["Seccomp"]), ("1", "2"))
+        # CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
+        self.assertEqual({int(rights[kind], 16) for kind in ("CapPrm", "CapEff", "CapBnd")}, {0b1111})
+        elsewhere = self.folder / "elsewhere"
+        program = f"reload = command:/bin/touch {elsewhere}/touched"
+        wanted = {"it has to start programs": program, "it has to signal processes": "reload = process:mosquitto",
+                  "it has to listen on a port below 1024": "challenge = tls-alpn-01\nalpn-listen = 127.0.0.1:443"}
+        if "writing outside its folders" in daemon.output():
+            wanted[f"it has to write in {elsewhere}"] = f"deploy = {elsewhere}"
+        for sentence, setting in wanted.items():
+            self.config("one.example", extra=setting)
+            daemon.send(signal.SIGHUP)
+            daemon.wait_for_output(f"{sentence}, which this process has given up: restart it")
+        self.assertFalse(elsewhere.exists())
+
+        daemon.stop()
+        self.config("one.example", extra=f"deploy = {elsewhere}\n{program}\nlog-level = debug")
+        daemon = self.me.start()
+        self.eventually((elsewhere / "touched").exists, 20, "the trace of the program")
+        self.assertIn("no rights are given up", daemon.output())
+        self.assertEqual(self.rights_of(daemon)["NoNewPrivs"], "0")
 
 
 class Control(ServedCase):

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 
+#include <acme_agent/sys/confinement.hpp>
 #include <acme_agent/sys/file.hpp>
 #include <acme_agent/sys/identity.hpp>
 
@@ -94,6 +95,22 @@ TEST_CASE("nobody else becomes anybody, and root stays root where the folder is 
           const Place place(nobody_here, 5555);
           if (::setresuid(4444, 4444, 4444) != 0) return "setresuid";
           return become_owner_of(place.theirs) ? "somebody else" : "";
+        }) == "");
+}
+
+TEST_CASE("root that cannot become the owner is told to run as them") {
+  if (::geteuid() != 0) return;
+  const Place place(nobody_here, 5555);
+  CHECK(test::in_child([&]() -> std::string {
+          const Confinement without_setuid({});
+          try {
+            become_owner_of(place.theirs);
+            return "became them";
+          } catch (const Error& error) {
+            const std::string text = error.message();
+            return text.find("44444") != std::string::npos && text.find("run as that user") != std::string::npos ? ""
+                                                                                                                 : text;
+          }
         }) == "");
 }
 
