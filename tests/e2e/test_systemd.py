@@ -111,3 +111,10 @@ class Systemd(Case):
         rules.parent.mkdir(parents=True, exist_ok=True)
         rules.write_text(RULES.read_text().replace('"acme-agent"', '"mosquitto"'))
         self.assert_renewed(user="mosquitto")
+        before = main_pid()
+        self.assert_renewed(user="mosquitto", key_type="rsa2048", restart_window=span_of_day(-1, 1))
+        self.assertNotEqual(main_pid(), before)
+        for verb, unit in (("stop", "mosquitto"), ("start", "mosquitto"), ("restart", "deaf"), ("reload", "failing")):
+            code, output = self.machine.run("systemctl", "--no-ask-password", verb, unit, user="mosquitto")
+            self.assertNotEqual(code, 0, f"{verb} {unit}")
+            self.assertRegex(output, "Interactive authentication required|Access denied")
