@@ -47,6 +47,7 @@ struct Desk {
 
   /// Makes it where there is none.
   Authority any_authority() const {
+    become_owner_of(state);
     state.create();
     std::optional<Authority> found = Authority::open(authority_in(state), terms);
     if (found) return *std::move(found);
@@ -244,6 +245,7 @@ int list(const Desk& desk) {
 int revoke_device(const Desk& desk) {
   if (desk.word(1).empty()) refuse("whose certificate? write ca revoke NAME or SERIAL ('acme-agent ca list' has both)");
   const RevocationReason reason = reason_called(desk.command_line.reason);
+  become_owner_of(desk.state);
   const Authority authority = desk.authority();
   desk.state.create();
   for (const IssuedDevice& device : authority.revoke(desk.word(1), reason.code, desk.now))
