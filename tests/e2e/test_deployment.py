@@ -540,10 +540,12 @@ class OtherDevices(ServedCase):
         self.mqtt.write_config(extra=f"require_certificate true\ncafile {old.certificate}")
         self.assertEqual(self.me.once(probe="none", reload="none", owner="root:mosquitto")[0], 0)
         self.mqtt.start()
+        session = self.mqtt.hold_session("first", certificate=device)  # it has read its files
         replace(old.certificate, new.certificate.read_text())
         code, output = self.me.renew("--force", reuse_key="no")
         self.assertEqual(code, 0, output)
         self.assert_served()
+        session.ping()
         self.mqtt.hold_session("device", certificate=device).ping()
         with self.assertRaises(OSError):
             self.mqtt.hold_session("newcomer", certificate=newcomer)
