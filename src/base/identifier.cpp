@@ -62,8 +62,10 @@ Identifier parse_identifier(std::string_view text) {
   if (name.size() > 253) throw refuse("a name has at most 253 characters");
 
   std::string_view rest = name;
-  if (rest.starts_with("*.")) rest.remove_prefix(2);
-  if (rest.find('.') == std::string_view::npos) throw refuse("a name needs at least two labels, as in 'example.org'");
+  if (rest.starts_with("*.")) {
+    rest.remove_prefix(2);
+    if (rest.find('.') == std::string_view::npos) throw refuse("behind '*.' stand at least two labels");
+  }
   while (true) {
     const std::size_t dot = rest.find('.');
     const std::string_view label = rest.substr(0, dot);

@@ -51,8 +51,7 @@ NameConstraint parse_name_constraint(std::string_view text) {
     if (!address_octets(text).empty()) throw Error(Remedy::ask_operator, "write a network, as in 192.168.0.0/16");
     if (text.starts_with('*') || text.starts_with('.'))
       throw Error(Remedy::ask_operator, "write the domain alone, which stands for all below it as well");
-    // A domain may have one label alone, as "lan" has; a name may not.
-    return {Identifier::Type::dns, parse_identifier("x." + std::string(text)).value.substr(2), 0};
+    return {Identifier::Type::dns, parse_identifier(text).value, 0};
   } catch (const Error& error) {
     throw error.while_doing("'" + printable(text, 300) + "' is neither a domain nor a network");
   }

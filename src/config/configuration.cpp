@@ -167,6 +167,7 @@ class Certificates {
                       " as well");
     refuse_unable_to_restart(certificate, place);
     if (certificate.first_remote_server() != nullptr) {
+      refuse_names_of_hosts(certificate, place);
       choose_challenge(certificate, place);
       refuse_unprovable(certificate, place);
     }
@@ -207,6 +208,19 @@ class Certificates {
       complaints_.add(place +
                       ": restart-window needs a broker that can be restarted: give one reload, systemd:UNIT or "
                       "container:NAME, and no other");
+  }
+
+  /// "raspberrypi" means another host in each network; what a server that we do not know makes of it is its own affair.
+  void refuse_names_of_hosts(const CertificateSettings& certificate, const std::string& place) {
+    const auto known = std::find_if(certificate.servers.begin(), certificate.servers.end(), [](const Server& server) {
+      return !server.local() && server.name != server.directory_url;
+    });
+    if (known == certificate.servers.end()) return;
+    for (const Identifier& name : certificate.identifiers)
+      if (name.type == Identifier::Type::dns && name.value.find('.') == std::string::npos)
+        complaints_.add(place + ": '" + name.value + "' is not a name that " + known->name +
+                        " issues for: it needs at least two labels, as in 'example.org'; for a name that only your own "
+                        "network knows, give --server local");
   }
 
   void choose_challenge(CertificateSettings& certificate, const std::string& place) {
@@ -264,6 +278,9 @@ std::string domain_of_section(const std::string& name) {
 
 void add_section_as_domain(const Section& section, CertificateSettings& certificate, Complaints& complaints) {
   try {
+    if (section.name.find('.') == std::string::npos)
+      throw Error(Remedy::ask_operator,
+                  "'" + section.name + "' has no dot: write 'domain = " + section.name + "' if a host is called so");
     set_domain({domain_of_section(section.name), section.place, nullptr}, certificate);
   } catch (const Error& error) {
     complaints.add(section.place +

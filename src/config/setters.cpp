@@ -111,7 +111,7 @@ bool plausible_address(std::string_view text) {
   if (special || std::count(text.begin(), text.end(), '@') != 1) return false;
   try {
     const Identifier host = parse_identifier(text.substr(at + 1));
-    return host.type == Identifier::Type::dns && !host.wildcard();
+    return host.type == Identifier::Type::dns && !host.wildcard() && host.value.find('.') != std::string::npos;
   } catch (const Error&) {
     return false;
   }

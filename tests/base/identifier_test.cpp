@@ -59,10 +59,13 @@ TEST_CASE("names at the limits of DNS are taken and those beyond refused") {
   CHECK(says(label + "a.example", "63"));
 }
 
+TEST_CASE("a host of a network without a domain has a name of one label") {
+  CHECK(parse_identifier("RaspberryPi") == Identifier{Identifier::Type::dns, "raspberrypi"});
+}
+
 TEST_CASE("names that no CA issues for are refused with the rule they break") {
   CHECK(says("", "empty"));
   CHECK(says(".", "empty"));
-  CHECK(says("localhost", "two labels"));
   CHECK(says("my..example", "empty"));
   CHECK(says(".my.example", "empty"));
   CHECK(says("my_dyn.example", "letters, digits, hyphens"));
