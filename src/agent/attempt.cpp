@@ -189,8 +189,8 @@ void Renewer::Attempt::deploy_if_due() {
     deploy.next_attempt = record.held->validity.not_before;
     return;
   }
-  const bool nobody_to_ask =
-      managed.target.probes.empty() && managed.target.reloaders.empty() && managed.target.clients == nullptr;
+  const bool nobody_to_ask = managed.target.probes.empty() && managed.target.reloaders.empty() &&
+                             (managed.target.clients == nullptr || !managed.target.clients->exists());
   if (nobody_to_ask && !retry && !issued && !daily && !wish.now && deploy.ok && !deploy.stamp.empty() &&
       deploy.stamp == Deployer::stamp(managed.target))
     return;

@@ -1,6 +1,7 @@
 #include "own_authority.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <mutex>
 #include <utility>
 
@@ -35,17 +36,33 @@ class DevicesOfAuthority final : public ClientAuthority {
   std::optional<ClientFiles> files(TimePoint now) override {
     const std::optional<Authority> authority = Authority::open(folder_, terms_);
     if (!authority) return std::nullopt;
-    authority->keep(now);
+    unless_it_fails([&] { authority->keep(now); });
     ClientFiles files{authority->devices_ca_pem(now), authority->devices_crl_pem(now), std::nullopt};
-    const std::vector<IssuedDevice> devices = authority->list();
-    if (devices.empty()) return files;
-    remind(devices, now);
-    ProbeClients probes = authority->probe_clients(now);
-    files.proof = ClientProof{std::move(probes.good), std::move(probes.revoked)};
+    unless_it_fails([&] {
+      const std::vector<IssuedDevice> devices = authority->list();
+      if (devices.empty()) return;
+      remind(devices, now);
+      ProbeClients probes = authority->probe_clients(now);
+      files.proof = ClientProof{std::move(probes.good), std::move(probes.revoked)};
+    });
     return files;
   }
 
+  bool exists() const override {
+    std::error_code none;
+    return std::filesystem::exists(folder_, none);
+  }
+
  private:
+  /// Without a list that is in date, a broker refuses every device: nothing else keeps it from getting there.
+  void unless_it_fails(const std::function<void()>& work) {
+    try {
+      work();
+    } catch (const Error& error) {
+      log_.warning(error.message());
+    }
+  }
+
   /// Once a day, for all brokers.
   void remind(const std::vector<IssuedDevice>& devices, TimePoint now) {
     {
@@ -74,7 +91,6 @@ OwnAuthority issue_with(const std::filesystem::path& folder, const AuthorityTerm
               log.info("an authority was made in " + printable(folder.native()) +
                        ": let the clients trust its root, which 'acme-agent ca export' gives");
             }
-            authority->keep(now);
             return authority->issue_server(key, names, now);
           },
           [folder, terms](const CertificateChain& chain, TimePoint now) {

@@ -72,6 +72,10 @@ std::string as_serial(std::string_view text) {
 void check_device_name(std::string_view name) {
   constexpr std::string_view letters_and_digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
   const std::string allowed = std::string(letters_and_digits) + "._-";
+  if (name == probe_name)
+    throw Error(Remedy::ask_operator, "the name '" + printable(name) +
+                                          "' is that of the clients with which the agent probes the broker: give the "
+                                          "device another one");
   if (!name.empty() && name.size() <= 64 && name.find_first_not_of(allowed) == std::string_view::npos &&
       letters_and_digits.find(name.front()) != std::string_view::npos)
     return;
@@ -171,16 +175,23 @@ std::vector<IssuedDevice> Authority::revoke(const std::string& name_or_serial, s
   std::vector<IssuedDevice> revoked;
   for (IssuedDevice& device : devices) {
     const bool meant = device.serial == as_serial(name_or_serial) || device.name == name_or_serial;
-    if (!meant || device.revoked || device.validity.not_after < now) continue;
-    device.revoked = now;
-    device.reason = reason;
+    if (!meant || device.validity.not_after < now) continue;
+    if (!device.revoked) {
+      device.revoked = now;
+      device.reason = reason;
+    }
     revoked.push_back(device);
   }
   if (revoked.empty())
     throw Error(Remedy::ask_operator, "there is no certificate of '" + printable(name_or_serial, 80) +
-                                          "' that is in date and not revoked ('acme-agent ca list' shows all)");
+                                          "' that is in date ('acme-agent ca list' shows all)");
+  const std::vector<Root> roots = roots_in(folder_, now);
+  if (roots.empty())
+    throw Error(Remedy::retry, "no root of the authority is valid at " + format_rfc3339(now) +
+                                   ", which is the time here, so that nothing can be revoked: is the clock right?");
+  // On the lists first: what cannot be signed is not on record as done, and can be asked for again.
+  for (const Root& root : roots) revocation_lists(root, devices, passphrase_, now);
   write_devices(folder_, devices);
-  for (const Root& root : roots_in(folder_, now)) revocation_lists(root, devices, passphrase_, now);
   return revoked;
 }
 
@@ -213,7 +224,7 @@ ProbeClients Authority::probe_clients(TimePoint now) const {
   const std::optional<Root> root = newest_root(folder_, now);
   if (!root) throw Error(Remedy::retry, "the authority has no root that is in date");
   const auto client = [&](const char* name) {
-    const Issuer pair = read_pair(root->folder, name, passphrase_());
+    const Issuer pair = read_pair(root->folder, name, std::nullopt);
     return CertifiedKey{pair.key, CertificateChain({pair.certificate, root->devices})};
   };
   return {client("good"), client("revoked")};

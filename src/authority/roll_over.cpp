@@ -16,13 +16,7 @@ bool half_over(const Validity& validity, TimePoint now) {
   return now - validity.not_before >= validity.lifetime() / 2;
 }
 
-CertifiedKey probe_client(const Issuer& devices, const Validity& validity) {
-  const PrivateKey key = PrivateKey::generate(KeyType::ec256);
-  return {key, CertificateChain(
-                   {issue_client_certificate(devices, key, "acme-agent-probe", validity), devices.certificate})};
-}
-
-/// A root, an authority for devices below it, and two clients to probe with, all for the same time.
+/// A root and an authority for devices below it, for the same time.
 void make_root(const std::filesystem::path& roots, const std::optional<Root>& before, const Making& making) {
   const Validity validity = from_now(making.now, root_lifetime);
   const PrivateKey key = PrivateKey::generate(making.key_type);
@@ -36,10 +30,6 @@ void make_root(const std::filesystem::path& roots, const std::optional<Root>& be
   place_folder(roots / id, [&](const std::filesystem::path& folder) {
     write_pair(folder, "root", root.key, root.certificate, making.passphrase);
     write_pair(folder, "devices", devices.key, devices.certificate, making.passphrase);
-    for (const char* name : {"good", "revoked"}) {
-      const CertifiedKey probe = probe_client(devices, validity);
-      write_pair(folder, name, probe.key, probe.chain.leaf(), making.passphrase);
-    }
     if (cross) create_file(folder / "cross.pem", cross->pem(), Ownership{});
   });
 }

@@ -12,8 +12,8 @@
 
 namespace acme_agent {
 
-/// A folder of roots/: a root and what came with it, placed there by one rename. Nothing but its devices.crl changes
-/// afterwards, and it is never removed, as the clock that says that it has ended may be wrong.
+/// A folder of roots/: a root and what came with it, placed there by one rename. Nothing but its lists of what is
+/// revoked and the clients to probe them changes afterwards, and it is never removed, as the clock that says that it has ended may be wrong.
 struct Root {
   std::filesystem::path folder;
   Certificate certificate;

@@ -195,7 +195,9 @@ class Attempt {
     if (!settled && (!installed_ || why_unreadable_in(folder_.path()))) install();
     put_into_further_folders([&](const FurtherFolder& further) { return !further.holds(pair_); });
     if (settled && put_into_.empty()) return end(Deployment::State::done, "", before);
-    if (const std::optional<std::string> why = needs_restart(before)) return restart_if_it_is_time(*why, before);
+    // Where devices are told by a list of what is revoked, a reload reads everything anew, and the list cannot wait.
+    if (const std::optional<std::string> why = needs_restart(before); why && !why_mistaken(before))
+      return restart_if_it_is_time(*why, before);
     const bool tell_anyway = effort == Effort::force || effort == Effort::full;
     if (!tell_anyway && put_into_.empty() && !(effort == Effort::urge && ends_soon(before)) && was_told()) {
       told_before_ = true;
@@ -266,8 +268,8 @@ class Attempt {
   std::vector<GenerationFolder::File> find_client_files() {
     try {
       if (target_.clients) clients_ = target_.clients->files(clock_.now());
-    } catch (const Error& error) {
-      further_trouble_ = error.message();
+    } catch (const std::exception& error) {  // whatever it is, the certificate is deployed
+      further_trouble_ = error.what();
     }
     if (clients_) return {{client_files[0], Secret(clients_->ca)}, {client_files[1], Secret(clients_->crl)}};
     std::vector<GenerationFolder::File> lying;

@@ -111,16 +111,16 @@ std::optional<std::string> why_clients_are_mistaken(const Endpoint& endpoint, co
   for (const Look& look : looks) {
     if (look.client != TlsClient::standard || look.state != Look::State::shown || !look.peer.asks_for_certificate)
       continue;
-    const auto show = [&](const CertifiedKey& client) -> std::optional<std::string> {
-      const Connection connection = connect_tcp(look.address, endpoint.port, timeout, stop);
-      if (!connection.socket.valid()) return connection.failure;
-      return why_client_is_refused(connection.socket.get(), server_name, client, timeout, stop);
-    };
     const std::string where = endpoint.text() + " (" + look.address + ")";
-    if (const std::optional<std::string> refusal = show(proof.good))
+    const Connection for_good = connect_tcp(look.address, endpoint.port, timeout, stop);
+    if (!for_good.socket.valid()) return where + ": " + for_good.failure;
+    if (const std::optional<std::string> refusal =
+            why_client_is_refused(for_good.socket.get(), server_name, proof.good, timeout, stop))
       return where + " refuses a device with a good certificate: " + *refusal +
              "; is its cafile the devices-ca.pem beside the certificate, and was the broker restarted since?";
-    if (!show(proof.revoked))
+    const Connection for_revoked = connect_tcp(look.address, endpoint.port, timeout, stop);
+    if (!for_revoked.socket.valid()) return where + ": " + for_revoked.failure;
+    if (!why_client_is_refused(for_revoked.socket.get(), server_name, proof.revoked, timeout, stop))
       return where +
              " lets in a device whose certificate is revoked: is its crlfile the devices.crl beside the certificate?";
   }

@@ -310,7 +310,9 @@ std::optional<std::string> why_client_is_refused(int fd, const std::string& serv
     SSL_shutdown(ssl.get());
     wire.send_what_fits();
   } catch (const HandshakeFailed& failed) {
-    if (!over || !failed.timed_out) refusal = failed.reason;
+    take_openssl_reason();
+    if (failed.timed_out && !over) throw Error(Remedy::retry, "a device's handshake took too long: " + failed.reason);
+    if (!failed.timed_out) refusal = failed.reason;
   }
   take_openssl_reason();
   return refusal;

@@ -42,6 +42,8 @@ class Devices final : public ClientAuthority {
     return ClientFiles{root_.certificate.pem(), list, ClientProof{good_, revoked_}};
   }
 
+  bool exists() const override { return true; }
+
   void sign(std::uint64_t number, bool revoked) {
     const Validity validity = always();
     RevocationList unsigned_list{

@@ -155,6 +155,31 @@ class Devices(LocalCase):
         code, output = self.me.run("doctor")
         self.assertIn("without a crlfile", output)
 
+    def test_a_broker_that_reads_an_old_copy_of_the_list_is_told_of_with_the_next_revocation(self):
+        self.issue("sound")
+        stolen = self.issue("stolen")
+        self.good(self.me.once(probe="none", reload="none", owner="root:mosquitto"))
+        copy = self.folder / "copy.crl"
+        copy.write_bytes((self.me.cert_dir / "devices.crl").read_bytes())
+        copy.chmod(0o644)
+        self.mqtt.write_config(extra=f"cafile {self.me.cert_dir / 'devices-ca.pem'}\ncrlfile {copy}\nrequire_certificate true")
+        self.mqtt.start()
+        self.good(self.me.once())
+        self.good(self.me.run("ca", "revoke", "stolen"))
+        code, output = self.me.once()
+        self.assertEqual(code, EXIT_NOT_SERVED, output)
+        self.assert_one_sentence(output, "lets in a device whose certificate is revoked", "devices.crl")
+        self.mqtt.hold_session("stolen", certificate=stolen).ping()
+
+    def test_a_damaged_record_of_devices_keeps_no_list_from_the_broker(self):
+        sound, stolen = self.issue("sound"), self.issue("stolen")
+        self.serve()
+        self.good(self.me.run("ca", "revoke", "stolen"))
+        (self.me.state / "authority/issued.json").write_text("?")
+        self.assertIn("issued.json", self.good(self.me.once()))
+        self.assert_refused(stolen)
+        self.mqtt.hold_session("sound", certificate=sound).ping()
+
     def test_the_name_in_its_certificate_says_what_a_device_may_read_and_write(self):
         self.configure(with_acl=True)
         lamp, node_red = self.issue("lamp"), self.issue("node-red")

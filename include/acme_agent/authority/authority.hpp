@@ -77,8 +77,8 @@ class Authority {
   /// In the order of their issuance.
   std::vector<IssuedDevice> list() const;
 
-  /// Revokes one serial number, or what has that name and is in date: returns it. Throws Error (ask_operator) if there
-  /// is none.
+  /// Revokes one serial number, or what has that name and is in date: returns it, also what was revoked before. Throws
+  /// Error (ask_operator) if there is none, and changes nothing where no list can be signed.
   std::vector<IssuedDevice> revoke(const std::string& name_or_serial, std::optional<int> reason, TimePoint now) const;
 
   /// What clients of our servers trust, the newest first: each alone is enough.
@@ -90,6 +90,7 @@ class Authority {
   /// What a broker refuses (its crlfile): one list for each of these, signed again when half its life is over.
   std::string devices_crl_pem(TimePoint now) const;
 
+  /// For the list last signed: there is one after devices_crl_pem().
   ProbeClients probe_clients(TimePoint now) const;
 
  private:

@@ -27,6 +27,8 @@ class ClientAuthority {
   virtual ~ClientAuthority() = default;
   /// As they are to be from now on; nothing where there is no authority for devices. Throws Error.
   virtual std::optional<ClientFiles> files(TimePoint now) = 0;
+  /// Whether there is one; cheap.
+  virtual bool exists() const = 0;
 };
 
 }  // namespace acme_agent

@@ -35,7 +35,8 @@ TlsPeer look_at_tls_server(int fd, const std::string& server_name, TlsClient cli
 
 /// Whether the server lets in a client with this certificate and key: why not, in words, or nothing. Only the leaf is
 /// sent, as small devices do. In TLS 1.3 the server judges it after the client's handshake is over (RFC 8446 4.4.2):
-/// its session ticket, any other word, or silence for `timeout` is a yes. As look_at_tls_server() for all else.
+/// its session ticket, any other word, or silence for `timeout` is a yes. Throws Error (retry) if the handshake takes
+/// longer. As look_at_tls_server() for all else.
 std::optional<std::string> why_client_is_refused(int fd, const std::string& server_name, const CertifiedKey& client,
                                                  Duration timeout, const std::stop_token& stop);
 
