@@ -12,7 +12,9 @@
 
 #include <atomic>
 #include <cerrno>
+#include <fstream>
 #include <initializer_list>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -20,7 +22,6 @@
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/sys/confinement.hpp>
 #include <acme_agent/sys/file.hpp>
-#include <acme_agent/sys/processes.hpp>
 
 #include "capabilities.hpp"
 
@@ -59,8 +60,14 @@ constexpr std::uint64_t never =
 /// Whoever gave us a mount namespace of our own has said there what can be written (systemd, a container). And by
 /// Landlock we would lose /proc/PID/root, through which a broker in a container beside us is looked at.
 bool files_are_confined_already() {
-  const std::optional<Process> first = SystemProcesses().find(1);
-  return first && !first->sees_our_paths;
+  const auto first_mount = [](const char* mounts) {
+    std::ifstream lines(mounts);
+    std::string line;
+    std::getline(lines, line);
+    return line;  // with an id of its own
+  };
+  const std::string of_first_process = first_mount("/proc/1/mountinfo");
+  return !of_first_process.empty() && of_first_process != first_mount("/proc/self/mountinfo");
 }
 
 fs::path next_above(fs::path folder) {

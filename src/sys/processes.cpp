@@ -51,15 +51,32 @@ std::vector<pid_t> all_pids() {
   return pids;
 }
 
-/// Whether both are in the same namespace, judged by the first line of what everybody may read about it: only who may
-/// trace a process may follow the links in /proc/PID/ns. True where even that is hidden.
-bool agree(pid_t pid, const char* file) {
-  const auto first_line = [file](const fs::path& process) {
-    const std::string text = read_proc(process / file);
-    return text.substr(0, text.find('\n'));
-  };
-  const std::string theirs = first_line(folder_of(pid));
-  return theirs.empty() || theirs == first_line("/proc/self");
+// Only who may trace a process may follow the links in /proc/PID/ns and /proc/PID/root: these are judged by what
+// everybody may read. Where even that is hidden, they are taken for ours.
+
+bool in_our_user_namespace(pid_t pid) {
+  const std::string theirs = read_proc(folder_of(pid) / "uid_map");
+  return theirs.empty() || theirs == read_proc("/proc/self/uid_map");
+}
+
+/// File system and folder of what a process sees as /; empty if that is no mount.
+std::optional<std::string> root_of(const fs::path& process) {
+  std::ifstream lines(process / "mountinfo");
+  if (!lines) return std::nullopt;
+  std::string root;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream fields(line);
+    std::string id, parent, device, folder, place;
+    fields >> id >> parent >> device >> folder >> place;
+    if (place == "/") root = device + ' ' + folder;  // The last covers the others.
+  }
+  return root;
+}
+
+/// Also from a mount namespace of its own, if that is no more than a sandbox of systemd's.
+bool has_our_root(pid_t pid) {
+  const std::optional<std::string> theirs = root_of(folder_of(pid));
+  return !theirs || theirs == root_of("/proc/self");
 }
 
 TimePoint time_of_boot() {
@@ -157,8 +174,8 @@ std::optional<Process> SystemProcesses::find(pid_t pid) const {
   if (pid <= 0 || !read_stat(process)) return std::nullopt;
   read_status(process);
   // Within a user namespace of its own its powers do not reach our files.
-  process.reads_everything = process.reads_everything && agree(pid, "uid_map");
-  process.sees_our_paths = agree(pid, "mountinfo");  // each mount has an id of its own
+  process.reads_everything = process.reads_everything && in_our_user_namespace(pid);
+  process.sees_our_paths = has_our_root(pid);
   return process;
 }
 

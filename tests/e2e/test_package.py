@@ -8,6 +8,7 @@ import socket
 import pathlib
 
 from support import programs, tls
+from support.agent import EXIT_NOT_SERVED
 from support.case import Case
 from test_systemd import Machine, Service
 
@@ -101,6 +102,7 @@ class Package(Case):
         self.addCleanup(self.keep_journal)
         self.install(package)
         self.issue()
+        self.hazard()
         self.reload()
         self.secrets()
         self.watch()
@@ -134,6 +136,25 @@ class Package(Case):
         self.eventually(lambda: tls.served(self.mqtt.port) == self.leaf(), 20, "the certificate at the broker")
         self.assertEqual(self.do("stat", "--format=%U:%G:%a", LIVE / "privkey.pem", "--dereference").strip(), "acme-agent:mosquitto:640")
         self.eventually(lambda: self.show("StatusText").startswith("1 certificate; next look at "), 20, "the status line")
+        self.assert_renewed()
+
+    def hazard(self):
+        """E14, seen by a user who may not enter the broker's /proc/PID/root."""
+        passwords = self.root / "etc/mosquitto/passwords"
+        passwords.write_text("")
+        self.write("etc/mosquitto/test.conf", f"{self.mqtt.config.read_text()}password_file /etc/mosquitto/passwords\n")
+        self.write("etc/systemd/system/mosquitto.service.d/test.conf",
+                   "[Service]\nExecStart=\nExecStart=/usr/sbin/mosquitto -c /etc/mosquitto/test.conf\n")
+        self.do("systemctl", "daemon-reload")
+        self.do("systemctl", "restart", "mosquitto")
+        self.eventually(lambda: programs.listens(self.mqtt.port), 10, "Mosquitto's port")
+        before = tls.served(self.mqtt.port)
+        passwords.unlink()
+        code, output = self.machine.run("acme-agent", "renew", NAME, "--force")
+        self.assertEqual(code, EXIT_NOT_SERVED, output)
+        self.assert_one_sentence(output, "was not told to reload", "password_file /etc/mosquitto/passwords', and there is no such file")
+        self.assertEqual(tls.served(self.mqtt.port), before)
+        passwords.write_text("")
         self.assert_renewed()
 
     def reload(self):

@@ -117,15 +117,21 @@ TEST_CASE("user, groups and powers are the effective ones") {
   CHECK_FALSE(found->reads_everything);
 }
 
-TEST_CASE("a process in another mount namespace sees other paths") {
-  const test::TempDir folder;
+TEST_CASE("a process sees other paths with another root, and ours also in a mount namespace of its own") {
   const std::string failure = test::in_child([]() -> std::string { return ::unshare(CLONE_NEWNS) == 0 ? "" : "skip"; });
   if (failure == "skip") {
     MESSAGE("skipped: no-namespaces");
     return;
   }
-  const test::Child child([] { ::unshare(CLONE_NEWNS); });
-  CHECK_FALSE(processes.find(child.pid())->sees_our_paths);
+  const test::Child sandboxed([] { ::unshare(CLONE_NEWNS); });
+  CHECK(processes.find(sandboxed.pid())->sees_our_paths);
+  const test::TempDir folder;
+  for (const fs::path& root : {fs::path("/proc"), fs::path(folder / ".")}) {  // another file system, and only a folder
+    const test::Child contained([&] {
+      if (::unshare(CLONE_NEWNS) != 0 || ::chroot(root.c_str()) != 0) ::_exit(1);
+    });
+    CHECK_FALSE(processes.find(contained.pid())->sees_our_paths);
+  }
 }
 
 TEST_CASE("a signal reaches the process that was found") {
