@@ -213,19 +213,19 @@ bool is_in(fs::path path, const std::set<fs::path>& folders) {
 Confinement::Confinement(Needs needs) : needs_(std::move(needs)) {
   if (needs_.programs) return;
   const FileDescriptor ruleset = files_are_confined_already() ? FileDescriptor() : make_ruleset(needs_.folders);
-  const bool no_new_privileges = ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+  new_privileges_ = ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
   folders_ = ruleset.valid() && ::syscall(SYS_landlock_restrict_self, ruleset.get(), 0) == 0;
   confined_to_folders = folders_;
   capabilities_ = give_up_capabilities(for_files | (needs_.low_ports ? bit(CAP_NET_BIND_SERVICE) : 0) |
                                        (needs_.signals ? bit(CAP_KILL) : 0));
-  calls_ = no_new_privileges && refuse_calls();
+  calls_ = new_privileges_ && refuse_calls();
 }
 
 void Confinement::check(const Needs& wanted) const {
   const auto refuse = [](const std::string& what) {
     throw Error(Remedy::ask_operator, what + ", which this process has given up: restart it");
   };
-  if (wanted.programs && calls_) refuse("it has to start programs");
+  if (wanted.programs && (new_privileges_ || folders_ || capabilities_ != 0)) refuse("it has to start programs");
   if (wanted.low_ports && (capabilities_ & bit(CAP_NET_BIND_SERVICE)) != 0)
     refuse("it has to listen on a port below 1024");
   if (wanted.signals && (capabilities_ & bit(CAP_KILL)) != 0) refuse("it has to signal processes");

@@ -1,7 +1,10 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <stddef.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -232,6 +235,29 @@ TEST_CASE("who starts programs gives nothing up, as they would inherit that") {
                  expect(own("CapBnd") + own("CapEff") == before, "capabilities") +
                  expect(SystemProcesses().run({"true"}, {}, std::chrono::seconds(5), {}).exit_code == 0, "no program") +
                  expect(confinement.describe().empty(), "something is said");
+        }) == "");
+}
+
+TEST_CASE("programs take a restart also where the kernel has no seccomp, as they would inherit the rest") {
+  CHECK(test::in_child([]() -> std::string {
+          sock_filter without_seccomp[] = {
+              BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prctl, 0, 3),
+              BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args)),
+              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PR_SET_SECCOMP, 0, 1),
+              BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+              BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+          };
+          const sock_fprog filter{6, without_seccomp};
+          ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+          if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) return "";  // has none
+          const Confinement confinement({});
+          try {
+            confinement.check({.programs = true});
+          } catch (const Error& error) {
+            return expect(error.message().find("start programs") != std::string::npos, error.message());
+          }
+          return "not refused";
         }) == "");
 }
 

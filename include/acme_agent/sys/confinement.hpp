@@ -35,6 +35,7 @@ class Confinement {
  private:
   Needs needs_;
   std::uint64_t capabilities_ = 0;  ///< Those that were given up.
+  bool new_privileges_ = false;
   bool calls_ = false;
   bool folders_ = false;
 };
