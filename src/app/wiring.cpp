@@ -156,6 +156,22 @@ void add_listener(const SocketPlace& place, Needs& needs) {
     needs.low_ports = true;
 }
 
+// What is below a folder is not below a link in it.
+
+void add_webroot(const std::filesystem::path& webroot, Needs& needs) {
+  needs.folders.insert({webroot, webroot / ".well-known", webroot / ".well-known/acme-challenge"});
+}
+
+void add_with_links(const std::filesystem::path& folder, Needs& needs) {
+  needs.folders.insert(folder);
+  std::error_code failed;
+  for (std::filesystem::directory_iterator entry(folder, failed), end; !failed && entry != end;
+       entry.increment(failed)) {
+    std::error_code gone;
+    if (entry->is_symlink(gone) && entry->is_directory(gone)) needs.folders.insert(entry->path());
+  }
+}
+
 void add_needs(const CertificateSettings& settings, Needs& needs) {
   if (settings.cert_dir) needs.folders.insert(*settings.cert_dir);
   for (const DeployRule& rule : settings.deploy) needs.folders.insert(rule.folder);
@@ -163,8 +179,9 @@ void add_needs(const CertificateSettings& settings, Needs& needs) {
     if (rule.kind == ReloadRule::Kind::command) needs.programs = true;
     if (rule.kind == ReloadRule::Kind::process || rule.kind == ReloadRule::Kind::pidfile) needs.signals = true;
   }
+  if (settings.first_remote_server() == nullptr) return;  // no challenges
   for (const std::string& challenge : settings.challenges) {
-    if (challenge == "http-01" && settings.webroot) needs.folders.insert(*settings.webroot);
+    if (challenge == "http-01" && settings.webroot) add_webroot(*settings.webroot, needs);
     if (challenge == "http-01" && !settings.webroot) add_listener(settings.http_listen, needs);
     if (challenge == "tls-alpn-01") add_listener(settings.alpn_listen, needs);
     if (challenge == "dns-01" && !settings.dns_hooks.empty()) needs.programs = true;
@@ -349,7 +366,8 @@ void Wiring::confine(const Configuration& configuration) {
   take_folders(configuration);
   if (confinement_) return;
 
-  needs.folders.insert(state_.path());
+  add_with_links(state_.path(), needs);
+  add_with_links(state_.path() / "live", needs);
   if (configuration.status_listen) add_listener(*configuration.status_listen, needs);
   for (const AlertRule& rule : configuration.alerts)
     if (rule.kind == AlertRule::Kind::command) needs.programs = true;

@@ -28,11 +28,7 @@ Cause explain(const std::filesystem::path& path, int error) {
   switch (error) {
     case EACCES:
     case EPERM:
-      return {Remedy::ask_operator,
-              "permission denied to user " + std::to_string(::geteuid()) +
-                  (is_confined_to_folders() ? " (an agent that runs writes in the folders that were there when it "
-                                              "started: restart it for another)"
-                                            : "")};
+      return {Remedy::ask_operator, "permission denied to user " + std::to_string(::geteuid())};
     case EROFS:
       return {Remedy::ask_operator, "the file system is read-only (a systemd unit may need it in ReadWritePaths=)"};
     case ENOENT:
@@ -162,6 +158,15 @@ void throw_errno(std::string_view doing, const std::filesystem::path& path, int 
   throw Error(cause.remedy, std::string(doing) + ' ' + printable(path.native()) + ": " + cause.reason);
 }
 
+void throw_write_errno(std::string_view doing, const std::filesystem::path& path, int error) {
+  if (error != EACCES || !is_confined_to_folders()) throw_errno(doing, path, error);
+  throw Error(Remedy::ask_operator,
+              std::string(doing) + ' ' + printable(path.native()) + ": permission denied to user " +
+                  std::to_string(::geteuid()) +
+                  " (an agent that runs writes in the folders that were there when it started: restart it for another; "
+                  "or is it a link to elsewhere? name the real folder)");
+}
+
 std::optional<Secret> read_file(const std::filesystem::path& path, std::size_t limit) {
   // Opening a pipe without a writer would wait for ever.
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
@@ -191,7 +196,7 @@ std::optional<Secret> read_file(const std::filesystem::path& path, std::size_t l
 
 void create_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership, Sync sync) {
   const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0));
-  if (!file.valid()) throw_errno("cannot create", path, errno);
+  if (!file.valid()) throw_write_errno("cannot create", path, errno);
   try {
     apply(ownership, file.get(), path);
     write(file.get(), content, path);
@@ -222,7 +227,7 @@ void make_folder(const std::filesystem::path& path, mode_t mode) {
   if (::mkdir(path.c_str(), mode) != 0) {
     const int error = errno;
     if (error == EEXIST && is_folder(path)) return;  // Somebody was faster.
-    throw_errno("cannot make the folder", path, error);
+    throw_write_errno("cannot make the folder", path, error);
   }
   // The umask may have narrowed it.
   if (::chmod(path.c_str(), mode) != 0) throw_errno("cannot set the mode of", path, errno);

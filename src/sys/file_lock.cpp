@@ -27,7 +27,7 @@ pid_t read_holder(int file) {
 
 std::variant<FileLock, FileLock::Holder> FileLock::try_acquire(const std::filesystem::path& path) {
   FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file.valid()) throw_errno("cannot open the lock", path, errno);
+  if (!file.valid()) throw_write_errno("cannot open the lock", path, errno);
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) return Holder{read_holder(file.get())};
     throw_errno("cannot lock", path, errno);

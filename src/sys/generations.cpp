@@ -136,7 +136,7 @@ void write_generation(const fs::path& folder, Number number, const std::vector<O
   const fs::path part = whole.native() + unfinished;
   try {
     if (::mkdir(part.c_str(), folder_mode) != 0 || ::chmod(part.c_str(), folder_mode) != 0)
-      throw_errno("cannot make the folder", part, errno);
+      throw_write_errno("cannot make the folder", part, errno);
     for (const OwnedFile& file : files) create_file(part / file.name, file.content.reveal(), file.ownership);
     sync_folder(part);
     if (::rename(part.c_str(), whole.c_str()) != 0) throw_errno("cannot make the folder", whole, errno);

@@ -76,6 +76,16 @@ class Webroot(ChallengeCase):
         self.assertGreaterEqual(self.web.output().count('.well-known/acme-challenge/'), 1)
         self.assertEqual(list((self.root / ".well-known/acme-challenge").iterdir()), [])
 
+    def test_links_in_it_and_in_the_state_folder_lead_where_the_agent_may_write(self):
+        elsewhere = self.folder / "elsewhere"
+        for link in (self.root / ".well-known", self.me.state / "certificates"):
+            link.parent.mkdir(exist_ok=True)
+            (elsewhere / link.name).mkdir(parents=True)
+            link.symlink_to(elsewhere / link.name)
+        self.me.start(webroot=self.root, http_listen=None, probe="none", reload="none")
+        self.me.wait_until_valid()
+        self.assertEqual(list((elsewhere / ".well-known/acme-challenge").iterdir()), [])
+
     def test_a_missing_folder_is_told_and_the_server_is_told_nothing(self):
         code, output = self.me.once(webroot=self.folder / "nowhere")
         self.assertEqual(code, 1, output)

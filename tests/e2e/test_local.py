@@ -78,6 +78,13 @@ class Server(LocalCase):
         self.assertEqual(code, EXIT_GOOD, output)
         self.assertEqual(oct((self.me.state / "authority").stat().st_mode & 0o777), "0o700")
 
+    def test_it_keeps_no_right_that_only_challenges_need(self):
+        program = self.me.start(challenge=["http-01", "dns-01"], dns_hook="/bin/true")
+        self.eventually((self.me.cert_dir / "fullchain.pem").exists, 10, "the first certificate")
+        rights = pathlib.Path(f"/proc/{program.pid}/status").read_text()
+        # CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_KILL
+        self.assertEqual(int(re.search(r"CapPrm:\s*(\w+)", rights)[1], 16), 0b101111)
+
     def test_doctor_and_a_trial_ask_nothing_of_a_lan_that_only_public_servers_need(self):
         self.serve()
         code, output = self.me.run("doctor", "--json")

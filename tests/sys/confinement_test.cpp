@@ -136,6 +136,24 @@ TEST_CASE("a write that fails since the folder is another one now says that a re
         }) == "");
 }
 
+TEST_CASE("a read that fails is no matter of where an agent may write") {
+  if (!has_landlock() || ::geteuid() != 0) return;
+  const Folders at;
+  fs::permissions(at.folder.path(), fs::perms(0711));
+  fs::permissions(at.others / "file", fs::perms(0600));
+  CHECK(test::in_child([&]() -> std::string {
+          if (::setresuid(4444, 4444, 4444) != 0) return "cannot be another user";
+          const Confinement confinement({.folders = {at.ours}});
+          try {
+            read_file(at.others / "file");
+          } catch (const Error& error) {
+            return expect(is_confined_to_folders(), "Landlock") +
+                   expect(error.message().ends_with("permission denied to user 4444"), error.message());
+          }
+          return "read";
+        }) == "");
+}
+
 TEST_CASE("a folder that is not there yet can be made") {
   if (!has_landlock()) return;
   const Folders at;

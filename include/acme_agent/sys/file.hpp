@@ -50,6 +50,9 @@ Ownership parse_owner(std::string_view text, mode_t mode);
 /// systems, and retry for the rest (a full disk says how to mend it).
 [[noreturn]] void throw_errno(std::string_view doing, const std::filesystem::path& path, int error);
 
+/// The same for what writes; what a confinement to folders (confinement.hpp) does not permit says so.
+[[noreturn]] void throw_write_errno(std::string_view doing, const std::filesystem::path& path, int error);
+
 /// The whole file; nothing if there is none. Throws Error for every other failure and above `limit` bytes.
 std::optional<Secret> read_file(const std::filesystem::path& path, std::size_t limit = 1 << 20);
 
