@@ -176,7 +176,8 @@ int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& c
       wiring.log().info("the configuration was read again");
       if (needs_restart(configuration, changed))
         wiring.log().warning(
-            "state-dir, workers, log-level, log-format, status-listen, alert and mqtt take effect with a restart only");
+            "state-dir, workers, log-level, log-format, status-listen, alert, mqtt, mqtt-password-file, ca-key-type, "
+            "ca-name-constraint and ca-passphrase-file take effect with a restart only");
     } catch (const std::exception& error) {
       for (const std::string& line : split(error.what(), '\n')) wiring.log().error(line);
       wiring.log().error("the configuration stays as it was");

@@ -127,11 +127,12 @@ class Hup(Case):
         daemon = self.me.start()
         self.me.wait_until_valid()
         leaf = tls.sha256_of(self.live("one.example"))
-        self.config("one.example", "two.example")
+        self.config("one.example", "two.example", extra="ca-key-type = ec256")
         daemon.send(signal.SIGHUP)
         self.eventually(lambda: self.live("two.example").exists(), 20, "the second certificate")
         self.eventually(lambda: "BEGIN CERTIFICATE" in self.live("two.example").read_text(), 5, "a file with a certificate")
         self.assertEqual(tls.sha256_of(self.live("one.example")), leaf)
+        self.assert_one_sentence(daemon.output(), "ca-key-type", "with a restart only")
         self.assertTrue(daemon.running)
 
     def test_a_bad_file_is_reported_and_the_old_one_stays(self):
