@@ -23,8 +23,10 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr int keepalive_seconds = 300;  // as long as it sleeps: what comes and what we publish wakes it
+constexpr int identifier_rejected = 2;  // MQTT 3.1.1, 3.2.2.3
 constexpr Duration longest_wait = 1min;
-constexpr std::size_t most_events = 1000;  // while the broker is away
+constexpr Duration longest_greeting = 1min;  // until the broker has answered
+constexpr std::size_t most_events = 1000;    // while the broker is away
 constexpr auto pause_between_repetitions = 10s;
 constexpr int qos = 1;
 
@@ -170,8 +172,12 @@ class MqttStatus::Client {
     Duration wait = 1s;
     while (!stop.stop_requested()) {
       int result = connect();
+      const auto patience = std::chrono::steady_clock::now() + longest_greeting;
+      while (result == MOSQ_ERR_SUCCESS && !is_connected() && !stop.stop_requested() &&
+             std::chrono::steady_clock::now() < patience)
+        result = library().loop(handle_.get(), static_cast<int>(longest_greeting.count()), 1);
       // Once connected, a stop ends with our disconnect, behind what is still to be sent.
-      while (result == MOSQ_ERR_SUCCESS && (is_connected() || !stop.stop_requested()))
+      while (result == MOSQ_ERR_SUCCESS && is_connected())
         result = library().loop(handle_.get(), keepalive_seconds * 1000, 1);
       bool was_connected = false;
       {
@@ -206,6 +212,8 @@ class MqttStatus::Client {
   }
 
   static std::string why(int result) {
+    if (result == MOSQ_ERR_SUCCESS)
+      return "it does not answer: is a broker there, and does that port speak TLS or not?";
     return result == MOSQ_ERR_ERRNO && errno != 0 ? std::strerror(errno) : library().strerror(result);
   }
 
@@ -219,6 +227,9 @@ class MqttStatus::Client {
   void connected(int code) noexcept try {
     if (code != 0) {
       refusal_ = library().connack_string(code);
+      if (code == identifier_rejected)  // Ours is empty, for the broker to choose one.
+        refusal_ = "it rejects our identifier: is its max_keepalive below " + std::to_string(keepalive_seconds) +
+                   ", or its allow_zero_length_clientid false? change that";
       return;
     }
     complaint_.clear();

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from support import programs
 from support.case import ServedCase
+from support.mosquitto import executable
 
 # What Home Assistant's documentation of MQTT discovery requires and allows, as far as we use it (device discovery, 2024.11).
 DEVICE_KEYS = {"ids", "name", "mf", "mdl", "sw"}
@@ -135,6 +136,15 @@ class Mqtt(ServedCase):
         listener = self.listen(where=["-p", str(port)])
         self.heard(listener, f"{self.base}/cert/mydyn.example/state", seconds=30)
         self.assertEqual(agent.output().count("cannot publish"), 1)
+
+    def test_a_broker_that_wants_to_hear_of_its_clients_more_often_is_told_what_to_change(self):
+        port = programs.free_port()
+        config = self.folder / "other.conf"
+        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_keepalive 60\n")
+        self.case_program("other-broker", [executable("newest"), "-c", config])  # 2.0 of Debian is content
+        self.eventually(lambda: programs.listens(port), 10, "the broker")
+        agent = self.start(mqtt=f"mqtt://127.0.0.1:{port}")
+        self.eventually(lambda: "is its max_keepalive below 300" in agent.output(), 10, "a warning")
 
     def test_a_broker_that_is_started_anew_is_told_everything_at_once(self):
         port = programs.free_port()
