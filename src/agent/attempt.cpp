@@ -137,19 +137,33 @@ void Renewer::Attempt::doubt_clock() {
   std::optional<TimePoint> last_known = record.last_attempt;
   if (record.deploy.last_look && (!last_known || *last_known < *record.deploy.last_look))
     last_known = record.deploy.last_look;
-  const std::optional<TimePoint> begins = record.held ? std::optional(record.held->validity.not_before) : std::nullopt;
+  // Where no server can be asked, what was noted may be of a clock that was ahead, and who uses force knows the time.
+  const bool alone = nobody_knows_the_time();
+  std::optional<TimePoint> begins;
+  if (record.held && !(alone && wish.force)) begins = record.held->validity.not_before;
   std::optional<std::string> why = why_clock_is_wrong(now(), renewer.built_, last_known, begins);
-  if (!why) why = renewer.why_clock_was_refuted();
+  const std::optional<std::string> refuted = renewer.why_clock_was_refuted();
+  if (!why) why = refuted;
   if (!why) return renewer.trust_clock(managed.name);
-  if (clock_is_confirmed(nullptr)) {
+  const bool was_ahead = alone && !refuted && !why_clock_is_wrong(now(), renewer.built_, std::nullopt, begins);
+  if (was_ahead) warn(*why + "; as nobody can be asked the time, the clock is believed as it is now");
+  if (was_ahead || clock_is_confirmed(nullptr)) {
     if (record.last_attempt && *record.last_attempt > now()) forget_failures();
     forget_if_after(record.last_attempt, now());
     forget_if_after(record.deploy.last_look, now());
     forget_if_after(record.deploy.last_told, now());
     return renewer.trust_clock(managed.name);
   }
+  if (alone && !refuted && now() >= renewer.built_)
+    *why += "; if the clock is right, 'acme-agent renew " + managed.name + " --force' replaces that certificate";
   doubt = *why + advice_on_clock;
   renewer.doubt_clock(managed.name, *why);
+}
+
+/// There is no server whose clock could be asked.
+bool Renewer::Attempt::nobody_knows_the_time() const {
+  return std::all_of(managed.servers.begin(), managed.servers.end(),
+                     [](const auto& server) { return server->own.has_value(); });
 }
 
 /// By the clock of any server but this one.

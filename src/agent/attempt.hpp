@@ -78,6 +78,7 @@ struct Renewer::Attempt {
   }
   bool usable() const { return record.held && record.held->validity.contains(now()); }
   std::optional<Validity> validity() const;
+  bool nobody_knows_the_time() const;
   bool clock_is_confirmed(const AcmeServer* but) const;
   Transport& connect(const AcmeServer& server);
   const Directory& directory_of(const AcmeServer& server);

@@ -210,3 +210,30 @@ TEST_CASE("our own authority issues to nobody whose clock cannot be right") {
   CHECK(t.renew(one).exit_code() == 1);
   CHECK(t.issued == 1);
 }
+
+TEST_CASE("where nobody can be asked the time, a clock that was ahead once stops nothing when it is right") {
+  WithAuthority t;
+  const Managed one = t.alone();
+  t.renew(one);
+  const TimePoint real = t.clock.now();
+  t.clock.advance(20 * day);
+  t.renew(one);
+  t.clock.set(real + 1h);
+  CHECK(t.renew(one).exit_code() == 0);
+  t.run_until(one, plan_renewal(t.validity(), spread_of(one.name)) + 1h);
+  CHECK(t.issued == 2);
+}
+
+TEST_CASE("a certificate of a clock that was years ahead goes when somebody who knows the time forces it") {
+  WithAuthority t;
+  const Managed one = t.alone();
+  const TimePoint real = t.clock.now();
+  t.clock.advance(5 * 365 * day);
+  t.renew(one);
+  t.clock.set(real);
+  const Outcome doubted = t.renew(one);
+  CHECK(doubted.exit_code() == 1);
+  CHECK(doubted.problem.find("--force") != std::string::npos);
+  CHECK(t.renew(one, {.look = true, .now = true, .force = true}).exit_code() == 0);
+  CHECK(t.validity().contains(real));
+}
