@@ -93,15 +93,16 @@ void Renewer::Attempt::load_revocation() {
   record.held->revoked = named || (revocation && revocation->compromised_keys.contains(record.held->key));
 }
 
-/// Our own authority may have rolled over, or be another one.
+/// Our own authority may have rolled over, or be another one; asked once a day, as it takes some parsing.
 void Renewer::Attempt::load_superseded() {
   const AcmeServer* server = record.held ? managed.server_at(record.held->server) : nullptr;
   if (server == nullptr || !server->own) return;
-  load_held();
+  if (!wish.look && !wish.now && !record.held->superseded && !daily_look_is_due()) return;
   try {
+    if (!held) held = state.held();
     if (held) record.held->superseded = !server->own->issues_with(held->pair.chain, now());
-  } catch (const Error& error) {  // it says the same when it is to issue
-    renewer.log_.debug(error.message(), managed.name);
+  } catch (const std::exception& error) {  // it says the same when it is to issue
+    renewer.log_.debug(error.what(), managed.name);
   }
 }
 
@@ -188,12 +189,16 @@ bool Renewer::Attempt::look_would_wake_us() const {
   return record.deploy.ok && last + not_looked_just_now <= now() && last + look_every < next_pass;
 }
 
+bool Renewer::Attempt::daily_look_is_due() const {
+  const std::optional<TimePoint>& last = record.deploy.last_told;
+  return !last || *last + look_every <= now() || *last > now();
+}
+
 void Renewer::Attempt::deploy_if_due() {
   if (!record.held) return;
   Record::Deploy& deploy = record.deploy;
   const bool retry = deploy.next_attempt && *deploy.next_attempt <= now();
-  const bool daily =
-      !deploy.last_told || *deploy.last_told + look_every <= now() || *deploy.last_told > now() || look_would_wake_us();
+  const bool daily = daily_look_is_due() || look_would_wake_us();
   const bool full = issued || daily || (!looked && (wish.look || wish.now));
   if (!full && !retry) return;
   // What broke the handshakes would break them again: once a day is often enough, or when somebody asks for it.

@@ -66,6 +66,7 @@ struct Renewer::Attempt {
 
  private:
   bool look_would_wake_us() const;
+  bool daily_look_is_due() const;
   void load_held();
   bool leave_as_devices_refuse();
   void take_facts();

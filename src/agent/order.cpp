@@ -411,7 +411,7 @@ void Renewer::Attempt::obtain(const AcmeServer& server, const std::shared_future
 void Renewer::Attempt::obtain_from_own(const AcmeServer& server) {
   const PrivateKey key = choose_key();
   try {
-    CertifiedKey pair{key, server.own->issue(key, managed.identifiers, now())};
+    CertifiedKey pair{key, server.own->issue(key, managed.identifiers, now(), !held || held->server != server.url)};
     check_issued(pair, managed.identifiers, now());
     hold(std::move(pair), server, "");
   } catch (const Error&) {

@@ -84,22 +84,27 @@ class DevicesOfAuthority final : public ClientAuthority {
 }  // namespace
 
 OwnAuthority issue_with(const std::filesystem::path& folder, const AuthorityTerms& terms, Log& log) {
-  return {[folder, terms, &log](const PrivateKey& key, const std::vector<Identifier>& names, TimePoint now) {
-            std::optional<Authority> authority = Authority::open(folder, terms);
-            if (!authority) {
-              authority = Authority::open_or_make(folder, terms, now);
-              log.info("an authority was made in " + printable(folder.native()) +
-                       ": let the clients trust its root, which 'acme-agent ca export' gives");
-            }
-            return authority->issue_server(key, names, now);
-          },
-          [folder, terms](const CertificateChain& chain, TimePoint now) {
-            const std::optional<Authority> authority = Authority::open(folder, terms);
-            if (!authority) return false;
-            const std::vector<Certificate> issuers = authority->server_issuers(now);
-            const std::vector<Certificate>& held = chain.certificates();
-            return std::equal(held.begin() + 1, held.end(), issuers.begin(), issuers.end());
-          }};
+  return {
+      [folder, terms, &log](const PrivateKey& key, const std::vector<Identifier>& names, TimePoint now, bool may_make) {
+        std::optional<Authority> authority = Authority::open(folder, terms);
+        if (!authority && !may_make)
+          throw Error(Remedy::ask_operator, "the authority in " + printable(folder.native()) +
+                                                " is gone: put it back from a backup, or 'acme-agent ca init' "
+                                                "makes a new one that clients must be told of");
+        if (!authority) {
+          authority = Authority::open_or_make(folder, terms, now);
+          log.info("an authority was made in " + printable(folder.native()) +
+                   ": let the clients trust its root, which 'acme-agent ca export' gives");
+        }
+        return authority->issue_server(key, names, now);
+      },
+      [folder, terms](const CertificateChain& chain, TimePoint now) {
+        const std::optional<Authority> authority = Authority::open(folder, terms);
+        if (!authority) return true;  // what it issued is as good as it was
+        const std::vector<Certificate> issuers = authority->server_issuers(now);
+        const std::vector<Certificate>& held = chain.certificates();
+        return std::equal(held.begin() + 1, held.end(), issuers.begin(), issuers.end());
+      }};
 }
 
 std::shared_ptr<ClientAuthority> clients_of(const std::filesystem::path& folder, const AuthorityTerms& terms,

@@ -1,7 +1,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
+#include <system_error>
 
 #include <acme_agent/agent/planner.hpp>
 
@@ -20,20 +22,26 @@ constexpr Duration day = 24h;
 struct WithAuthority : Renewing {
   test::TestCa authority;
   std::string trouble;  ///< Why it cannot issue; empty: it can.
+  bool folder_lost = false;
   int issued = 0;
-  std::shared_ptr<const AcmeServer> own = std::make_shared<const AcmeServer>(AcmeServer{
-      .url = "local",
-      .name = "local",
-      .connect = {},
-      .external_account = {},
-      .own = OwnAuthority{[this](const PrivateKey& key, const std::vector<Identifier>& names, TimePoint now) {
-                            if (!trouble.empty()) throw Error(Remedy::ask_operator, trouble);
-                            ++issued;
-                            return authority.issue(key, names, {now - 1h, now + 90 * day});
-                          },
-                          [this](const CertificateChain& chain, TimePoint) {
-                            return chain.certificates().at(1) == authority.intermediate();
-                          }}});
+  int asked = 0;  ///< Whether it issues with a chain.
+  std::shared_ptr<const AcmeServer> own = std::make_shared<const AcmeServer>(
+      AcmeServer{.url = "local",
+                 .name = "local",
+                 .connect = {},
+                 .external_account = {},
+                 .own = OwnAuthority{
+                     [this](const PrivateKey& key, const std::vector<Identifier>& names, TimePoint now, bool may_make) {
+                       if (!trouble.empty()) throw Error(Remedy::ask_operator, trouble);
+                       if (folder_lost && !may_make) throw Error(Remedy::ask_operator, "it is gone");
+                       ++issued;
+                       return authority.issue(key, names, {now - 1h, now + 90 * day});
+                     },
+                     [this](const CertificateChain& chain, TimePoint) {
+                       ++asked;
+                       if (folder_lost) throw std::filesystem::filesystem_error("stat", std::error_code());
+                       return chain.certificates().at(1) == authority.intermediate();
+                     }}});
 
   Managed alone() {
     Managed one = managed();
@@ -236,4 +244,32 @@ TEST_CASE("a certificate of a clock that was years ahead goes when somebody who 
   CHECK(doubted.problem.find("--force") != std::string::npos);
   CHECK(t.renew(one, {.look = true, .now = true, .force = true}).exit_code() == 0);
   CHECK(t.validity().contains(real));
+}
+
+TEST_CASE("an authority that has vanished leaves what it issued in place, and no other one takes its name") {
+  WithAuthority t;
+  const Managed one = t.alone();
+  t.folder_lost = true;  // there never was one
+  t.renew(one);
+  CHECK(t.issued == 1);
+  CHECK(t.renew(one).exit_code() == 0);
+  CHECK(t.issued == 1);
+  const Outcome outcome = t.renew(one, {.look = true, .now = true, .force = true});
+  CHECK(outcome.exit_code() == 1);
+  CHECK(outcome.problem == "it is gone");
+  CHECK(t.issued == 1);
+}
+
+TEST_CASE("our own authority is asked what it issues with once a day, and when somebody looks") {
+  WithAuthority t;
+  const Managed one = t.alone();
+  t.renew(one);
+  t.renew(one);
+  CHECK(t.asked == 1);
+  t.clock.advance(1h);
+  t.renew(one, {});
+  CHECK(t.asked == 1);
+  t.clock.advance(day);
+  t.renew(one, {});
+  CHECK(t.asked == 2);
 }

@@ -70,6 +70,21 @@ class Server(LocalCase):
         program.stop()
         self.assertIn("let the clients trust its root", program.output())
 
+    def test_an_authority_that_has_vanished_is_not_replaced_by_one_that_no_client_knows(self):
+        self.serve()
+        known = self.served()
+        authority = self.me.state / "authority"
+        authority.rename(self.folder / "backup")
+        self.good(self.me.once())
+        code, output = self.me.renew("--force")
+        self.assertEqual(code, EXIT_BAD, output)
+        self.assert_one_sentence(output, "is gone: put it back from a backup", "acme-agent ca init")
+        self.assertFalse(authority.exists())
+        self.assertEqual(self.served(), known)
+        (self.folder / "backup").rename(authority)
+        self.good(self.me.renew("--force"))
+        tls.verify(self.mqtt.port, self.root, name="broker.lan")
+
     def test_it_works_for_anybody_and_needs_no_network_and_no_right(self):
         self.me.allow("nobody")
         prefix = ["unshare", "--net"]

@@ -18,8 +18,11 @@ namespace acme_agent {
 
 /// An authority on this machine, which issues at once and without a network. Both throw Error.
 struct OwnAuthority {
-  std::function<CertificateChain(const PrivateKey& key, const std::vector<Identifier>& names, TimePoint now)> issue;
-  /// Whether it would issue with these certificates above the leaf at `now`.
+  /// Where there is no authority, one is made, unless there was one before (not `may_make`): clients trust that one.
+  std::function<CertificateChain(const PrivateKey& key, const std::vector<Identifier>& names, TimePoint now,
+                                 bool may_make)>
+      issue;
+  /// Whether it would issue with these certificates above the leaf at `now`, or is gone.
   std::function<bool(const CertificateChain& chain, TimePoint now)> issues_with;
 };
 
