@@ -294,6 +294,10 @@ Outcome Renewer::Attempt::outcome() {
   record.reason = due.reason;
   outcome.next = std::max(due.when, now());
   if (!record.held) return outcome;
+  const TimePoint stand_in = stand_in_from(managed, *record.held);
+  const bool has_stand_in = std::any_of(managed.servers.begin(), managed.servers.end(),
+                                        [&](const auto& server) { return managed.stands_in(server->url); });
+  if (has_stand_in && stand_in > now()) outcome.next = std::min(outcome.next, stand_in);
   outcome.next = std::min(outcome.next, record.deploy.next_attempt.value_or(
                                             std::max(record.deploy.last_told.value_or(now()) + look_every, now())));
   const bool advised =

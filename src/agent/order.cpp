@@ -192,7 +192,6 @@ bool Renewer::Attempt::order_if_due(const std::function<void()>& servable) {
       obtain_from_own(server);
     else
       obtain(server, chosen);
-    pending.reset();
     issued = true;
     record.interrupted = 0;
     if (!managed.stands_in(server.url)) forget_failures();
@@ -276,7 +275,9 @@ void Renewer::Attempt::note_failure(const AcmeServer& server, const Error& error
   record.last_error = printable(error.message() + (invalid != nullptr ? seen_from_here(*invalid) : ""), longest_error);
   if (managed.servers.size() > 1) record.last_error = server.name + ": " + record.last_error;
   Standing& standing = record.servers[server.url];
-  const int highest = record.held && managed.stands_in(record.held->server) ? last_step - 1 : last_step;
+  // A makeshift goes soon after the server is back; one that refuses is not asked more often for that.
+  const bool away = invalid == nullptr && is_temporary(error);
+  const int highest = away && record.held && managed.stands_in(record.held->server) ? last_step - 1 : last_step;
   standing.step = error.remedy() == Remedy::ask_operator ? last_step : std::min(standing.step + 1, highest);
   standing.turn.reset();
   standing.not_before = error.not_before();
@@ -427,7 +428,11 @@ void Renewer::Attempt::hold(CertifiedKey pair, const AcmeServer& server, const s
   Held fresh{std::move(pair), server.url, order_url};
   state.hold(fresh);
   held = std::move(fresh);
-  state.clear_pending();
+  const bool goes_on = managed.stands_in(server.url) && pending && !pending->orders.empty();
+  if (!goes_on) {
+    state.clear_pending();
+    pending.reset();
+  }
   const std::optional<PrivateKey> of_choice = state.chosen_key();
   if (of_choice && of_choice->thumbprint() == held->pair.key.thumbprint()) state.clear_chosen_key();
   take_facts();

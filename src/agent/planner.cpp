@@ -76,16 +76,12 @@ Due wanted(const Managed& managed, const Record& record, TimePoint now) {
   return {when, Reason::lifetime};
 }
 
-/// A server of tests never replaces a certificate that devices accept; and our own authority stands in for another
-/// server only shortly before nothing would be in date, as clients that do not know it refuse what it issues.
+/// A server of tests never replaces a certificate that devices accept.
 bool may_replace(const Managed& managed, const AcmeServer& server, const Record& record, TimePoint now) {
   if (!record.held || !record.held->validity.contains(now)) return true;
   const HeldFacts& held = *record.held;
   if (is_staging(server.url)) return is_staging(held.server);
-  if (!managed.stands_in(server.url) || held.revoked) return true;
-  if (managed.stands_in(held.server))
-    return !as_wanted(managed, held) || plan_renewal(held.validity, spread_of(managed.name)) <= now;
-  return held.validity.not_after - now < held.validity.lifetime() / 30;
+  return !managed.stands_in(server.url) || stand_in_from(managed, held) <= now;
 }
 
 const AcmeServer& choose_server(const Managed& managed, const Record& record, TimePoint now) {
@@ -183,6 +179,13 @@ Due next_order(const Managed& managed, const Record& record, TimePoint now) {
   else
     due.when = std::max(due.when, free);
   return due;
+}
+
+TimePoint stand_in_from(const Managed& managed, const HeldFacts& held) {
+  const bool is_one = managed.stands_in(held.server);
+  if (held.revoked || (is_one && !as_wanted(managed, held))) return TimePoint();
+  if (is_one) return plan_renewal(held.validity, spread_of(managed.name));
+  return in_whole_seconds(held.validity.not_after - held.validity.lifetime() / 30);
 }
 
 std::string inputs_of(const Managed& managed) {

@@ -273,3 +273,45 @@ TEST_CASE("our own authority is asked what it issues with once a day, and when s
   t.renew(one, {});
   CHECK(t.asked == 2);
 }
+
+TEST_CASE("our own authority is woken for when it may stand in, whatever wait another server has asked for") {
+  WithAuthority t;
+  const Managed one = t.as_fallback();
+  t.ca.certificate_lifetime(160h);
+  t.renew(one);
+  const TimePoint end = t.validity().not_after;
+  t.clock.set(end - 20h);
+  t.ca.answer_next("/new-order", {.status = 429,
+                                  .headers = {{"content-type", "application/problem+json"}, {"retry-after", "122400"}},
+                                  .body = R"({"type":"urn:ietf:params:acme:error:rateLimited","detail":"later"})"});
+  CHECK(t.renew(one).exit_code() == 1);
+  t.run_until(one, end - 6h);
+  CHECK_FALSE(t.is_own());
+  t.run_until(one, end - 5h);
+  CHECK(t.is_own());
+}
+
+TEST_CASE("a server that cannot validate the name is asked once a day while our own authority stands in") {
+  WithAuthority t;
+  const Managed one = t.as_fallback();
+  t.ca.fail_validation("mydyn.example", "connection", "no route");
+  t.renew(one);
+  REQUIRE(t.is_own());
+  t.clock.advance(day);
+  const int orders = t.ca.orders_created();
+  t.run_until(one, t.clock.now() + 10 * day);
+  CHECK(t.ca.orders_created() - orders >= 9);
+  CHECK(t.ca.orders_created() - orders <= 14);
+}
+
+TEST_CASE("an order that was under way when our own authority stepped in is gone on with") {
+  WithAuthority t;
+  const Managed one = t.as_fallback();
+  t.ca.lose_next_answer("finalize");
+  t.renew(one);
+  REQUIRE(t.is_own());
+  CHECK(t.run_until(one, t.clock.now() + 2h).exit_code() == 0);
+  CHECK_FALSE(t.is_own());
+  CHECK(t.ca.orders_created() == 1);
+  CHECK_FALSE(t.state.certificate(one.name).pending());
+}

@@ -61,10 +61,14 @@ struct Due {
 };
 
 /// The first server is asked, and the next one once that has failed three times, or once where it is urgent; when all
-/// have failed, the one that may be asked first. Our own authority stands in for another server only where a thirtieth
-/// of the lifetime is left, and what it issued then is due at that server at once. Dates in the record that lie further
-/// ahead than any of ours were written by a clock that was wrong, and do not count.
+/// have failed, the one that may be asked first. What our own authority issued while it stood in is due at the first
+/// server at once. Dates in the record that lie further ahead than any of ours were written by a clock that was wrong,
+/// and do not count.
 Due next_order(const Managed& managed, const Record& record, TimePoint now);
+
+/// From when our own authority may stand in for a server that is preferred: with a thirtieth of the lifetime left, as
+/// clients that do not know it refuse what it issues; what it issued itself is renewed by share of the lifetime.
+TimePoint stand_in_from(const Managed& managed, const HeldFacts& held);
 
 /// What the failures in a record were for: servers, challenges, profile, key and names. Others start afresh.
 std::string inputs_of(const Managed& managed);
