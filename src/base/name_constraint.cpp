@@ -15,6 +15,18 @@ bool bit(std::string_view octets, std::size_t index) {
   return (static_cast<unsigned char>(octets[index / 8]) >> (7 - index % 8) & 1) != 0;
 }
 
+/// RFC 5280 7.2: domains are compared without regard to case.
+std::string lower(std::string_view name) {
+  std::string text(name);
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
+bool within(const std::string& name, const std::string& domain) {
+  return name == domain || name.ends_with("." + domain);
+}
+
 bool same_bits(std::string_view one, std::string_view other, std::size_t from, std::size_t to) {
   for (std::size_t i = from; i < to; ++i)
     if (bit(one, i) != bit(other, i)) return false;
@@ -65,8 +77,7 @@ std::string to_string(const NameConstraint& constraint) {
 bool permitted(const Identifier& identifier, const std::vector<NameConstraint>& constraints) {
   return constraints.empty() || std::ranges::any_of(constraints, [&](const NameConstraint& constraint) {
            if (constraint.type != identifier.type) return false;
-           if (identifier.type == Identifier::Type::dns)
-             return identifier.value == constraint.value || identifier.value.ends_with("." + constraint.value);
+           if (identifier.type == Identifier::Type::dns) return within(lower(identifier.value), constraint.value);
            const std::string address = address_octets(identifier.value);
            const std::string network = address_octets(constraint.value);
            return address.size() == network.size() && same_bits(address, network, 0, constraint.prefix_bits);

@@ -45,6 +45,8 @@ std::string minimal(const BIGNUM* value) {
   return padded(value, static_cast<std::size_t>(BN_num_bytes(value)));
 }
 
+static_assert(longest_passphrase == PEM_BUFSIZE);
+
 struct Passphrase {
   const Secret* given = nullptr;
   bool asked = false;
@@ -90,6 +92,12 @@ std::optional<KeyType> key_type_of(const EVP_PKEY* key) {
     if (name == SN_secp384r1) return KeyType::ec384;
   }
   return std::nullopt;
+}
+
+void name_curve(EVP_PKEY* key) {
+  if (EVP_PKEY_is_a(key, "EC") == 1)
+    require(EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_ENCODING, OSSL_PKEY_EC_ENCODING_GROUP) == 1,
+            "to read a key");
 }
 
 struct PrivateKey::Content {
@@ -166,11 +174,7 @@ PrivateKey PrivateKey::read(const Secret& pem, const Secret* given) {
     throw Error(Remedy::ask_operator, "the private key is of a kind that cannot be used (" + describe_kind(key.get()) +
                                           "); " + join(key_type_words()) + " can");
   }
-  if (EVP_PKEY_is_a(key.get(), "EC") == 1) {
-    // RFC 5480 2.1.1: a certificate names its curve, even if the key that was read spells it out.
-    require(EVP_PKEY_set_utf8_string_param(key.get(), OSSL_PKEY_PARAM_EC_ENCODING, OSSL_PKEY_EC_ENCODING_GROUP) == 1,
-            "to read a private key");
-  }
+  name_curve(key.get());
   return PrivateKey(std::make_shared<Content>(std::move(key)));
 }
 
@@ -191,6 +195,9 @@ Secret PrivateKey::to_pem() const {
 
 Secret PrivateKey::to_encrypted_pem(const Secret& passphrase) const {
   constexpr const char* doing = "to encrypt a private key";
+  if (passphrase.reveal().size() > longest_passphrase)
+    throw Error(Remedy::ask_operator,
+                "the passphrase is longer than " + std::to_string(longest_passphrase) + " bytes: take a shorter one");
   // 16 MiB and some 50 ms for each guess, which a Raspberry Pi has to spare.
   constexpr std::uint64_t cost = 1 << 14;
   constexpr std::uint64_t block_size = 8;

@@ -44,6 +44,7 @@ PublicKey PublicKey::from_csr(std::string_view text) {
   if (!key_type_of(key.get()))
     throw Error(Remedy::ask_operator, "the certificate signing request is for a kind of key that cannot be used; " +
                                           join(key_type_words()) + " can");
+  name_curve(key.get());
   return PublicKey(std::move(key));
 }
 

@@ -10,6 +10,7 @@ TEST_CASE("a domain permits itself and all below it, and nothing that merely end
   CHECK(permitted(parse_identifier("home.arpa"), lan));
   CHECK(permitted(parse_identifier("a.broker.home.arpa"), lan));
   CHECK(permitted(parse_identifier("*.home.arpa"), lan));
+  CHECK(permitted({Identifier::Type::dns, "Pow.HOME.arpa"}, lan));  // a device's name, as it was given
   CHECK_FALSE(permitted(parse_identifier("myhome.arpa"), lan));
   CHECK_FALSE(permitted(parse_identifier("arpa.example"), lan));
   CHECK_FALSE(permitted(parse_identifier("192.168.1.10"), lan));

@@ -1,10 +1,12 @@
 #include <doctest/doctest.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
 #include <set>
 
 #include <acme_agent/base/error.hpp>
+#include <acme_agent/base/free.hpp>
 #include <acme_agent/crypto/issuing.hpp>
 
 #include "support/verify.hpp"
@@ -257,6 +259,25 @@ TEST_CASE("a request gives its key alone, and only if it was made with it") {
   for (const std::string& none : {std::string(), forged, request + "x", std::string(70'000, '0')})
     CHECK_THROWS_WITH_AS(PublicKey::from_csr(none), "there is no sound certificate signing request in it", Error);
   CHECK(ERR_peek_error() == 0);
+}
+
+TEST_CASE("a request whose key spells out its curve gets a certificate that names it, which strict brokers accept") {
+  const House house;
+  const PrivateKey key = PrivateKey::generate(KeyType::ec256);
+  const std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>> verbose(EVP_PKEY_dup(key.handle()));
+  REQUIRE(EVP_PKEY_set_utf8_string_param(verbose.get(), OSSL_PKEY_PARAM_EC_ENCODING, OSSL_PKEY_EC_ENCODING_EXPLICIT) ==
+          1);
+  const std::unique_ptr<X509_REQ, Free<X509_REQ_free>> request(X509_REQ_new());
+  REQUIRE(X509_REQ_set_pubkey(request.get(), verbose.get()) == 1);
+  REQUIRE(X509_REQ_sign(request.get(), verbose.get(), EVP_sha256()) > 0);
+  std::string der(static_cast<std::size_t>(i2d_X509_REQ(request.get(), nullptr)), '\0');
+  auto* to = reinterpret_cast<unsigned char*>(der.data());
+  REQUIRE(i2d_X509_REQ(request.get(), &to) > 0);
+  REQUIRE(der.size() > make_csr(key, {}).size());
+  const Certificate device =
+      issue_client_certificate(house.clients, PublicKey::from_csr(der), "sonoff-pow", ninety_days);
+  CHECK(device.has_public_key_of(key));
+  CHECK(verify({house.root.certificate.pem(), {device, house.clients.certificate}, now, false}) == "ok");
 }
 
 TEST_CASE("a public key outlives the private one that it is of") {

@@ -302,6 +302,14 @@ TEST_CASE("one key signs in many threads at a time") {
   for (const std::string& signature : got) CHECK(signature == expected);
 }
 
+TEST_CASE("a passphrase that is as long as can be is read again, and a longer one is refused when a key is stored") {
+  const PrivateKey key = PrivateKey::generate(KeyType::ec256);
+  const Secret longest(std::string(longest_passphrase, 'x'));
+  CHECK(PrivateKey::from_encrypted_pem(key.to_encrypted_pem(longest), longest).thumbprint() == key.thumbprint());
+  CHECK_THROWS_WITH_AS(key.to_encrypted_pem(Secret(std::string(longest_passphrase + 1, 'x'))),
+                       "the passphrase is longer than 1024 bytes: take a shorter one", Error);
+}
+
 TEST_CASE("a key that is stored with a passphrase is read with it, and with no other") {
   for (const KeyType type : {KeyType::rsa2048, KeyType::ec256}) {
     const PrivateKey key = PrivateKey::generate(type);

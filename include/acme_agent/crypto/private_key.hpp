@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -10,6 +11,9 @@
 struct evp_pkey_st;
 
 namespace acme_agent {
+
+/// PEM_BUFSIZE: the room that OpenSSL has for a passphrase when it reads a key.
+inline constexpr std::size_t longest_passphrase = 1024;
 
 /// A private key; immutable, cheap to copy, and safe to share between threads. OpenSSL wipes it with its last copy.
 class PrivateKey {
@@ -31,6 +35,7 @@ class PrivateKey {
   Secret to_pem() const;
 
   /// PKCS #8, encrypted by AES-256 with a key that scrypt makes of the passphrase (RFC 7914); another text each time.
+  /// Throws Error (ask_operator) for a passphrase longer than longest_passphrase, with which it could not be read.
   Secret to_encrypted_pem(const Secret& passphrase) const;
 
   /// The public key as a JWK (RFC 7517) in the canonical form that RFC 7638 3 hashes. EC keys and RSA keys.
