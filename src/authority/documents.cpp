@@ -45,16 +45,34 @@ const json& list_in(const json& object, const char* name) {
   return *found;
 }
 
+std::string serial_in(const json& object) {
+  std::string serial = text_in(object, "serial");
+  if (serial.empty() || serial.size() > 40 || serial.find_first_not_of("0123456789abcdef") != std::string::npos)
+    throw damaged("\"serial\" is no serial number");
+  return serial;
+}
+
+std::string name_in(const json& object) {
+  std::string name = text_in(object, "name");
+  try {
+    check_device_name(name);
+  } catch (const Error& error) {
+    throw damaged(error.message());
+  }
+  return name;
+}
+
 IssuedDevice device_in(const json& object) {
   if (!object.is_object()) throw damaged("a device is not an object");
-  IssuedDevice device{text_in(object, "serial"),
-                      text_in(object, "name"),
+  IssuedDevice device{serial_in(object),
+                      name_in(object),
                       text_in(object, "kind"),
                       text_in(object, "issuer"),
                       {date_in(object, "not_before"), date_in(object, "not_after")}};
   if (object.contains("revoked")) device.revoked = date_in(object, "revoked");
   if (const auto reason = object.find("reason"); reason != object.end()) {
-    if (!reason->is_number_unsigned()) throw damaged("\"reason\" is not a number");
+    if (!reason->is_number_unsigned() || reason->get<std::uint64_t>() > 10)  // RFC 5280 5.3.1
+      throw damaged("\"reason\" is not a number from 0 to 10");
     device.reason = reason->get<int>();
   }
   return device;

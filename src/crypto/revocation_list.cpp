@@ -28,9 +28,11 @@ Time time_of(TimePoint value) {
 
 void add(X509_CRL* crl, const RevokedCertificate& certificate) {
   BIGNUM* number = nullptr;
-  BN_hex2bn(&number, certificate.serial.c_str());
+  const int read = BN_hex2bn(&number, certificate.serial.c_str());
   const Bignum owned(number);
-  const Integer serial(number == nullptr ? nullptr : BN_to_ASN1_INTEGER(number, nullptr));
+  if (certificate.serial.empty() || static_cast<std::size_t>(read) != certificate.serial.size())
+    throw Error(Remedy::ask_operator, "'" + printable(certificate.serial, 80) + "' is no serial number");
+  const Integer serial(BN_to_ASN1_INTEGER(number, nullptr));
   std::unique_ptr<X509_REVOKED, Free<X509_REVOKED_free>> entry(X509_REVOKED_new());
   require(serial != nullptr && entry != nullptr && X509_REVOKED_set_serialNumber(entry.get(), serial.get()) == 1 &&
               X509_REVOKED_set_revocationDate(entry.get(), time_of(certificate.since).get()) == 1,

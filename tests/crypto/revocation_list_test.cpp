@@ -68,6 +68,15 @@ TEST_CASE("a list says again what went into it, serials with a high bit as well"
   for (const RevokedCertificate& certificate : revoked) CHECK(std::ranges::count(lists[1].revoked, certificate) == 1);
 }
 
+TEST_CASE("what is no serial number as a whole is not revoked in part") {
+  const Revoking t;
+  for (const std::string& bad : {std::string(), std::string("12zz"), std::string("zz"),
+                                 std::string("12\0"
+                                             "34",
+                                             5)})
+    CHECK_THROWS_WITH_AS(t.crls({{bad, now}}), doctest::Contains("is no serial number"), Error);
+}
+
 TEST_CASE("an unspecified reason is not written") {
   const Revoking t;
   CHECK(read_crls(t.crls({{"01", now, 0}})).back().revoked.front().reason == std::nullopt);
