@@ -40,7 +40,7 @@ FileLock lock(const std::filesystem::path& authority) {
 std::vector<IssuedDevice> read_devices(const std::filesystem::path& authority) {
   const std::filesystem::path path = authority / "issued.json";
   const std::optional<Secret> text = read_file(path, largest_record);
-  if (!text) throw Error(Remedy::ask_operator, "the authority is damaged: " + printable(path.native()) + " is missing");
+  if (!text) throw missing(path);
   try {
     return devices_from_json(text->reveal());
   } catch (const Error& error) {
@@ -92,11 +92,14 @@ Authority::Authority(std::filesystem::path folder, const AuthorityTerms& terms)
       passphrase_(terms.passphrase ? terms.passphrase : [] { return std::optional<Secret>(); }) {}
 
 std::optional<Authority> Authority::open(std::filesystem::path folder, const AuthorityTerms& terms) {
-  std::error_code none;
-  if (!std::filesystem::exists(folder, none)) return std::nullopt;
+  if (!is_there(folder)) return std::nullopt;
   const std::filesystem::path path = folder / "authority.json";
   const std::optional<Secret> text = read_file(path);
-  if (!text) throw Error(Remedy::ask_operator, "the authority is damaged: " + printable(path.native()) + " is missing");
+  std::error_code none;
+  if (!text && std::filesystem::is_empty(folder, none))
+    throw Error(Remedy::ask_operator, "there is nothing in the folder of the authority, " + printable(folder.native()) +
+                                          ": remove it, or put it back from a backup");
+  if (!text) throw missing(path);
   try {
     AuthorityTerms kept = terms_from_json(text->reveal());
     kept.passphrase = terms.passphrase;
@@ -118,6 +121,17 @@ Authority Authority::open_or_make(std::filesystem::path folder, const AuthorityT
     roll_over(place, {terms.key_type, terms.name_constraints, made.passphrase_(), now});
   });
   return made;
+}
+
+void Authority::encrypt_keys() const {
+  const std::optional<Secret> passphrase = passphrase_();
+  if (!passphrase) return;
+  const FileLock locked = lock(folder_);
+  acme_agent::encrypt_keys(folder_, *passphrase);
+}
+
+bool Authority::keys_encrypted() const {
+  return acme_agent::keys_encrypted(folder_);
 }
 
 void Authority::keep(TimePoint now) const {

@@ -56,9 +56,11 @@ std::optional<Root> newest_root(const std::filesystem::path& authority, TimePoin
   if (!roots.empty()) return roots.front();
   const std::optional<TimePoint> first = first_root_since(authority);
   if (first && now < *first)
-    throw Error(Remedy::retry, "the authority in " + printable(authority.native()) + " was made at " +
-                                   format_rfc3339(*first) + ", and it is " + format_rfc3339(now) +
-                                   " here: is the clock right?");
+    throw Error(Remedy::retry,
+                "the authority in " + printable(authority.native()) + " was made at " + format_rfc3339(*first) +
+                    ", and it is " + format_rfc3339(now) +
+                    " here: is the clock right? (if it is, nothing valid was issued yet: move that folder "
+                    "away and make another)");
   return std::nullopt;
 }
 

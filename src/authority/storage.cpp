@@ -12,9 +12,7 @@ namespace {
 
 Secret read_whole(const std::filesystem::path& path) {
   std::optional<Secret> content = read_file(path);
-  if (!content)
-    throw Error(Remedy::ask_operator, "the authority is damaged: " + printable(path.native()) +
-                                          " is missing: put the folder back from a backup");
+  if (!content) throw missing(path);
   return *std::move(content);
 }
 
@@ -29,8 +27,31 @@ std::vector<std::filesystem::path> folders_in(const std::filesystem::path& folde
   std::error_code failed;
   for (const auto& entry : std::filesystem::directory_iterator(folder, failed))
     if (!entry.path().filename().native().starts_with('.')) folders.push_back(entry.path());
+  if (failed == std::errc::no_such_file_or_directory) throw missing(folder);
   if (failed) throw_errno("the authority cannot be read:", folder, failed.value());
   return folders;
+}
+
+constexpr std::string_view key_suffix = "_key.pem";
+
+/// Of all pairs, in date or not.
+std::vector<std::filesystem::path> key_files(const std::filesystem::path& authority) {
+  std::vector<std::filesystem::path> files;
+  std::error_code failed;
+  auto entry = std::filesystem::recursive_directory_iterator(authority, failed);
+  for (; !failed && entry != std::filesystem::recursive_directory_iterator(); entry.increment(failed)) {
+    const std::string name = entry->path().filename();
+    if (name.starts_with('.'))  // not finished
+      entry.disable_recursion_pending();
+    else if (name.ends_with(key_suffix))
+      files.push_back(entry->path());
+  }
+  if (failed) throw_errno("the authority cannot be read:", authority, failed.value());
+  return files;
+}
+
+bool encrypted(const Secret& pem) {
+  return pem.reveal().find("ENCRYPTED PRIVATE KEY") != std::string_view::npos;
 }
 
 template <class Made>
@@ -44,15 +65,19 @@ void keep_valid(std::vector<Made>& all, TimePoint now) {
 std::vector<Root> all_roots(const std::filesystem::path& authority) {
   std::vector<Root> roots;
   for (const std::filesystem::path& folder : folders_in(authority / "roots")) {
-    std::error_code none;
     std::optional<Certificate> cross;
-    if (std::filesystem::exists(folder / "cross.pem", none)) cross = read_certificate(folder / "cross.pem");
+    if (is_there(folder / "cross.pem")) cross = read_certificate(folder / "cross.pem");
     roots.push_back({folder, read_certificate(folder / "root.pem"), read_certificate(folder / "devices.pem"), cross});
   }
   return roots;
 }
 
 }  // namespace
+
+Error missing(const std::filesystem::path& path) {
+  return Error(Remedy::ask_operator, "the authority is damaged: " + printable(path.native()) +
+                                         " is missing: put the folder back from a backup");
+}
 
 std::vector<Root> roots_in(const std::filesystem::path& authority, TimePoint now) {
   std::vector<Root> roots = all_roots(authority);
@@ -83,17 +108,17 @@ std::string id_of(const PrivateKey& key) {
 
 void write_pair(const std::filesystem::path& folder, const std::string& name, const PrivateKey& key,
                 const Certificate& certificate, const std::optional<Secret>& passphrase) {
-  create_file(folder / (name + "_key.pem"), (passphrase ? key.to_encrypted_pem(*passphrase) : key.to_pem()).reveal(),
-              Ownership{});
+  create_file(folder / (name + std::string(key_suffix)),
+              (passphrase ? key.to_encrypted_pem(*passphrase) : key.to_pem()).reveal(), Ownership{});
   create_file(folder / (name + ".pem"), certificate.pem(), Ownership{});
 }
 
 Issuer read_pair(const std::filesystem::path& folder, const std::string& name,
                  const std::optional<Secret>& passphrase) {
   const Certificate certificate = read_certificate(folder / (name + ".pem"));
-  const std::filesystem::path path = folder / (name + "_key.pem");
+  const std::filesystem::path path = folder / (name + std::string(key_suffix));
   const Secret pem = read_whole(path);
-  if (!passphrase && pem.reveal().find("ENCRYPTED PRIVATE KEY") != std::string_view::npos)
+  if (!passphrase && encrypted(pem))
     throw Error(Remedy::ask_operator,
                 printable(path.native()) + " is encrypted: give its passphrase by --ca-passphrase-file");
   try {
@@ -106,6 +131,21 @@ Issuer read_pair(const std::filesystem::path& folder, const std::string& name,
   }
 }
 
+void encrypt_keys(const std::filesystem::path& authority, const Secret& passphrase) {
+  std::vector<std::pair<std::filesystem::path, PrivateKey>> open;
+  for (const std::filesystem::path& file : key_files(authority)) {
+    const std::string name = file.filename();
+    const Issuer pair = read_pair(file.parent_path(), name.substr(0, name.size() - key_suffix.size()), passphrase);
+    if (!encrypted(read_whole(file))) open.emplace_back(file, pair.key);
+  }
+  for (const auto& [file, key] : open) write_file(file, key.to_encrypted_pem(passphrase).reveal(), Ownership{});
+}
+
+bool keys_encrypted(const std::filesystem::path& authority) {
+  return std::ranges::all_of(key_files(authority),
+                             [](const std::filesystem::path& file) { return encrypted(read_whole(file)); });
+}
+
 Certificate read_certificate(const std::filesystem::path& path) {
   const Secret pem = read_whole(path);
   try {
@@ -113,6 +153,13 @@ Certificate read_certificate(const std::filesystem::path& path) {
   } catch (const Error& error) {
     throw damaged(path, error);
   }
+}
+
+bool is_there(const std::filesystem::path& path) {
+  std::error_code failed;
+  const bool found = std::filesystem::exists(path, failed);
+  if (failed) throw_errno("the authority cannot be read:", path, failed.value());
+  return found;
 }
 
 void place_folder(const std::filesystem::path& place, const std::function<void(const std::filesystem::path&)>& fill) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <acme_agent/authority/authority.hpp>
+#include <acme_agent/base/error.hpp>
 #include <acme_agent/crypto/certificate.hpp>
 #include <acme_agent/crypto/private_key.hpp>
 
@@ -29,6 +30,9 @@ struct Servers {
   Certificate certificate;
 };
 
+/// What is told where a part of an authority is not there.
+Error missing(const std::filesystem::path& path);
+
 /// Those that are valid at `now`, the newest first. Throw Error (ask_operator) for what is damaged.
 std::vector<Root> roots_in(const std::filesystem::path& authority, TimePoint now);
 std::vector<Servers> servers_in(const std::filesystem::path& authority, TimePoint now);
@@ -43,7 +47,15 @@ std::string id_of(const PrivateKey& key);
 void write_pair(const std::filesystem::path& folder, const std::string& name, const PrivateKey& key,
                 const Certificate& certificate, const std::optional<Secret>& passphrase);
 Issuer read_pair(const std::filesystem::path& folder, const std::string& name, const std::optional<Secret>& passphrase);
+
+/// All keys that lie there open, each file whole; nothing if one of the others has another passphrase.
+void encrypt_keys(const std::filesystem::path& authority, const Secret& passphrase);
+bool keys_encrypted(const std::filesystem::path& authority);
+
 Certificate read_certificate(const std::filesystem::path& path);
+
+/// Throws Error where that cannot be known, as for want of a right.
+bool is_there(const std::filesystem::path& path);
 
 /// Fills a new folder beside, and gives it its place when all of it is on the disk: it is there whole or not at all.
 void place_folder(const std::filesystem::path& place, const std::function<void(const std::filesystem::path&)>& fill);

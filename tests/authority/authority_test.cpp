@@ -283,6 +283,7 @@ TEST_CASE("by a clock before its making nothing is issued") {
   lan.clock.set(sys_days{year{1970} / 1 / 2});
   CHECK(contains(complaint([&] { lan.serve(); }), "is the clock right?"));
   CHECK(contains(complaint([&] { lan.admit("pow"); }), "is the clock right?"));
+  CHECK(contains(complaint([&] { lan.authority().keep(lan.clock.now()); }), "move that folder away and make another"));
   CHECK(files_in(lan.folder) == before);
 }
 
@@ -398,8 +399,9 @@ TEST_CASE("names outside the constraints are refused with a sentence, and nothin
   CHECK(lan.serve("192.168.7.7").leaf().identifiers().size() == 1);
   CHECK(contains(complaint([&] { lan.admit("pow.kitchen"); }), "may not certify 'pow.kitchen'"));
   CHECK(lan.broker(lan.admit("pow.lan")) == "ok");
+  CHECK(lan.broker(lan.admit("Pow.LAN")) == "ok");
   CHECK(lan.broker(lan.admit("pow-kitchen")) == "ok");
-  CHECK(lan.authority().list().size() == 2);
+  CHECK(lan.authority().list().size() == 3);
 }
 
 TEST_CASE("a device's name is what may stand in a topic") {
@@ -436,6 +438,36 @@ TEST_CASE("with a passphrase no key lies there open, and another one opens nothi
   CHECK(without.roots(lan.clock.now()).size() == 1);  // what is public needs none
 }
 
+TEST_CASE("a passphrase that comes later closes every key, and one that does not fit changes none") {
+  Lan lan;
+  lan.clock.advance(11 * a_year);
+  CHECK(lan.broker(lan.admit("pow")) == "ok");
+  const std::string roots = lan.roots();
+  CHECK_FALSE(lan.authority().keys_encrypted());
+  lan.authority().encrypt_keys();  // without a passphrase
+  CHECK_FALSE(lan.authority().keys_encrypted());
+  lan.terms.passphrase = [] { return Secret("correct horse"); };
+  lan.authority().encrypt_keys();
+  int keys = 0;
+  for (const auto& path : files_in(lan.folder)) {
+    if (!path.native().ends_with("_key.pem")) continue;
+    CHECK(text_of(path).starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+    ++keys;
+  }
+  CHECK(keys == 10);
+  CHECK(lan.authority().keys_encrypted());
+  CHECK(lan.roots() == roots);
+  CHECK(lan.broker(lan.admit("plug")) == "ok");
+  CHECK(lan.client(roots, lan.serve()) == "ok");
+
+  const std::filesystem::path open = only_folder_in(lan.folder / "servers") / "servers_key.pem";
+  const Secret pem = PrivateKey::from_encrypted_pem(Secret(text_of(open)), Secret("correct horse")).to_pem();
+  std::ofstream(open) << pem.reveal();
+  lan.terms.passphrase = [] { return Secret("battery staple"); };
+  CHECK(contains(complaint([&] { lan.authority().encrypt_keys(); }), "encrypted with another passphrase"));
+  CHECK(text_of(open) == pem.reveal());
+}
+
 TEST_CASE("a file that is missing or damaged is told in one sentence, and nothing is made in its place") {
   for (const char* name : {"root.pem", "root_key.pem", "devices.pem", "devices_key.pem"}) {
     for (const bool missing : {true, false}) {
@@ -459,12 +491,49 @@ TEST_CASE("a file that is missing or damaged is told in one sentence, and nothin
   }
 }
 
+TEST_CASE("what is missing of the records or as a whole is told with what to do") {
+  for (const char* name : {"authority.json", "issued.json", "roots", "servers"}) {
+    const Lan lan;
+    std::filesystem::remove_all(lan.folder / name);
+    CHECK(complaint([&] { lan.admit("pow"); }) == "the authority is damaged: " + (lan.folder / name).string() +
+                                                      " is missing: put the folder back from a backup");
+  }
+  const TempDir state;
+  std::filesystem::create_directory(state / "empty");
+  CHECK(contains(complaint([&] { Authority::open(state / "empty", {}); }), "remove it, or put it back from a backup"));
+}
+
+TEST_CASE("where nobody can say whether there is an authority, none is made") {
+  const TempDir state;
+  std::filesystem::create_symlink("authority", state / "authority");
+  CHECK(contains(complaint([&] { Authority::open_or_make(state / "authority", {}, FakeClock().now()); }),
+                 "the authority cannot be read: " + (state / "authority").string()));
+}
+
 TEST_CASE("the key of another certificate is no key") {
   Lan lan;
   const std::filesystem::path root = only_folder_in(lan.folder / "roots");
   std::filesystem::copy_file(root / "root_key.pem", root / "devices_key.pem",
                              std::filesystem::copy_options::overwrite_existing);
   CHECK(contains(complaint([&] { lan.admit("pow"); }), "it is the key of another certificate"));
+}
+
+TEST_CASE("what no device can have is not believed of one") {
+  Lan lan;
+  const std::string serial = lan.admit("pow").leaf().serial();
+  lan.authority().revoke("pow", 1, lan.clock.now());
+  const std::string records = text_of(lan.folder / "issued.json");
+  const auto with = [&](const std::string& part, const std::string& other) {
+    std::string changed = records;
+    std::ofstream(lan.folder / "issued.json") << changed.replace(changed.find(part), part.size(), other);
+    return complaint([&] { lan.authority().list(); });
+  };
+  CHECK(with("pow", "plug") == "nothing was wrong");
+  for (const std::string& bad : {std::string(), std::string("12zz"), std::string("AB"), std::string(41, '1')})
+    CHECK(contains(with(serial, bad), "it is damaged (\"serial\" is no serial number): put it back from a backup"));
+  for (const char* bad : {"-1", "11", "18446744073709551615", "true"})
+    CHECK(contains(with("\"reason\": 1", std::string("\"reason\": ") + bad), "it is damaged (\"reason\""));
+  CHECK(contains(with("\"pow\"", "\"a/b\""), "it is damaged ('a/b' cannot be the name of a device"));
 }
 
 TEST_CASE("the records of a newer version are left alone") {
