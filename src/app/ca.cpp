@@ -37,7 +37,10 @@ struct Desk {
       : command_line(line),
         configuration(load_configuration(line, environment)),
         state(configuration.state_dir),
-        terms(authority_terms(configuration)) {}
+        terms(authority_terms(configuration)) {
+    if (const std::optional<std::string> warning = passphrase_exposed(configuration))
+      std::cerr << "warning: " << *warning << "\n";
+  }
 
   Authority authority() const {
     if (std::optional<Authority> found = Authority::open(authority_in(state), terms)) return *std::move(found);
@@ -110,11 +113,11 @@ void tell_agent(const Desk& desk, const std::string& what) {
 
 int make(const Desk& desk) {
   const Authority authority = desk.any_authority();
-  std::vector<std::string> constraints;
-  for (const NameConstraint& constraint : authority.name_constraints()) constraints.push_back(to_string(constraint));
+  if (const std::optional<std::string> ignored = contradiction(desk.configuration, authority)) refuse(*ignored);
+  authority.encrypt_keys();
   std::cout << "authority    " << authority_in(desk.state).string() << "\nkeys         "
-            << to_string(authority.key_type()) << "\ncertifies    "
-            << (constraints.empty() ? "every name" : join(constraints) + " only") << "\n";
+            << to_string(authority.key_type()) << (authority.keys_encrypted() ? ", encrypted" : ", not encrypted")
+            << "\ncertifies    " << describe(authority.name_constraints()) << "\n";
   for (const Certificate& root : authority.roots(desk.now))
     std::cout << "root         " << root.subject() << ", until " << format_rfc3339(root.validity().not_after)
               << "\n  SHA-256    " << root.fingerprint_sha256() << "\n";
@@ -167,6 +170,7 @@ int issue(const Desk& desk) {
   if (!authority.name_constraints().empty() && (kind == "esphome" || kind == "shelly" || kind == "esp-idf"))
     std::cerr << "note: " << kind << " refuses a root with name constraints, which this authority has\n";
   const bool first = authority.list().empty();
+  const std::string known = authority.devices_ca_pem(desk.now);
   const CertificateChain chain = authority.issue_device(key, name, kind, lifetime, desk.now);
   const DeviceKit kit = make_kit(kind, {name, chain, own, roots_for_clients(desk, authority), desk.broker()});
   for (const DeviceKit::File& file : kit.files) create_file(folder / file.name, file.content.reveal(), Ownership{});
@@ -178,7 +182,7 @@ int issue(const Desk& desk) {
             << format_rfc3339(chain.leaf().validity().not_after)
             << (folder.empty() ? std::string() : "; all it needs is in " + printable(folder.native())) << "\n"
             << replaced(kit.advice, "DIR", folder.native());
-  if (first) tell_agent(desk, "the authority for devices");
+  if (first || authority.devices_ca_pem(desk.now) != known) tell_agent(desk, "the authority for devices");
   return exit_ok;
 }
 

@@ -185,6 +185,7 @@ int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& c
   });
   tell_service_manager(agent);
   wiring.warn_of_curl();
+  wiring.warn_of_authority(configuration);
   wiring.log().info("acme-agent " ACME_AGENT_VERSION " looks after " + names_of(certificates));
   const auto ready = [] { notify_service_manager("READY=1"); };
   const auto at_rest = [&lookout] {

@@ -93,11 +93,15 @@ ExternalAccount external_account_in(const std::string& key_file, const std::stri
   }
 }
 
-void warn_if_all_can_read(const std::string& secret_file, Log& log) {
+std::optional<std::string> exposed(const std::string& secret_file) {
   struct stat status {};
-  if (::stat(secret_file.c_str(), &status) == 0 && (status.st_mode & 0004) != 0)
-    log.warning(printable(secret_file) + " holds a secret, and every user of this machine can read it: chmod 0600 " +
-                printable(secret_file));
+  if (::stat(secret_file.c_str(), &status) != 0 || (status.st_mode & 0004) == 0) return std::nullopt;
+  return printable(secret_file) + " holds a secret, and every user of this machine can read it: chmod 0600 " +
+         printable(secret_file);
+}
+
+void warn_if_all_can_read(const std::string& secret_file, Log& log) {
+  if (const std::optional<std::string> warning = exposed(secret_file)) log.warning(*warning);
 }
 
 /// The binding is needed once only: its file may be gone when there is an account. Let's Encrypt needs none.
@@ -213,6 +217,11 @@ void become_owner_of(const StateFolder& state) {
               << " belongs\n";
 }
 
+std::optional<std::string> passphrase_exposed(const Configuration& configuration) {
+  if (!configuration.ca_passphrase_file) return std::nullopt;
+  return exposed(configuration.ca_passphrase_file->native());
+}
+
 std::unique_ptr<Transport> connect(const CertificateSettings& settings) {
   return std::make_unique<CurlTransport>(
       CurlTransport::Options{.user_agent = user_agent(), .ca_bundle = settings.ca_bundle});
@@ -307,6 +316,17 @@ Wiring::Wiring(const Configuration& configuration)
 
 void Wiring::warn_of_curl() {
   if (const std::optional<std::string> warning = curl_warning()) log_.warning(*warning);
+}
+
+void Wiring::warn_of_authority(const Configuration& configuration) {
+  if (const std::optional<std::string> warning = passphrase_exposed(configuration)) log_.warning(*warning);
+  try {
+    const std::optional<Authority> found = Authority::open(authority_in(state_), authority_terms(configuration));
+    if (!found) return;
+    if (const std::optional<std::string> ignored = contradiction(configuration, *found)) log_.warning(*ignored);
+  } catch (const Error&) {
+    // Who needs it tells what is wrong with it.
+  }
 }
 
 Secret mqtt_password_in(const Configuration& configuration) {

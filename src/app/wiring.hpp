@@ -69,6 +69,9 @@ class Wiring {
   /// Says so where the libcurl that is installed is one of the known bad ones.
   void warn_of_curl();
 
+  /// Says so where all can read the passphrase of our own authority, and what it was made without and keeps to.
+  void warn_of_authority(const Configuration& configuration);
+
   /// All that answer challenges. Not while manage() runs.
   Solvers solvers() const;
 

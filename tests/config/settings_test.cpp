@@ -615,6 +615,7 @@ TEST_CASE("what is said of the authority on this machine holds for all certifica
       "domain = a.example\nca-key-type = ec256\nca-name-constraint = lan\nca-name-constraint = 10.0.0.0/8\n"
       "ca-passphrase-file = pass\n");
   CHECK(t.load().ca_key_type == KeyType::ec256);
+  CHECK_FALSE(Loading().load({"--domain=a.example"}).ca_key_type.has_value());
   CHECK(t.load().ca_name_constraints.size() == 2);
   CHECK(t.load().ca_passphrase_file.value().is_absolute());
   CHECK(t.load({"--ca-name-constraint=home.arpa"}).ca_name_constraints ==

@@ -67,10 +67,12 @@ class Authority(AuthorityCase):
         output = self.ca("init")
         self.assert_one_sentence(output, "an authority was made in", "keep backups")
         before = {path: path.read_bytes() for path in self.me.state.rglob("*") if path.is_file()}
-        again = self.ca("init", ca_key_type="rsa2048", ca_name_constraint="lan")
-        self.assertNotIn("was made", again)
-        self.assertIn("ec256", again)
+        again = self.ca("init", ca_key_type=None)
+        self.assertNotIn("an authority was made", again)
+        self.assert_one_sentence(again, "keys", "ec256, not encrypted")
         self.assertIn("every name", again)
+        self.assert_one_sentence(self.ca("init", code=2, ca_key_type="rsa2048", ca_name_constraint="lan"),
+                                 "ca-key-type and ca-name-constraint", "ec256 for every name, and stays so", "move that folder away")
         self.assertEqual({path: path.read_bytes() for path in self.me.state.rglob("*") if path.is_file()}, before)
         fingerprint = openssl("x509", "-in", self.root(), "-noout", "-fingerprint", "-sha256")[1]
         self.assertIn(fingerprint.split("=")[1].strip().replace(":", "").lower(), again)
@@ -232,6 +234,7 @@ class Passphrase(AuthorityCase):
         super().setUp()
         self.file = self.folder / "passphrase"
         self.file.write_text("correct horse\n")
+        self.file.chmod(0o600)
         self.me.options["ca_passphrase_file"] = self.file
 
     def test_no_key_lies_there_open_and_without_the_passphrase_nothing_is_issued(self):
@@ -243,6 +246,26 @@ class Passphrase(AuthorityCase):
         self.me.options["ca_passphrase_file"] = None
         self.assert_one_sentence(self.ca("issue", "b", code=2, **{"for": "tasmota"}), "give its passphrase by --ca-passphrase-file")
         self.assertEqual(len(json.loads(self.ca("list", "--json"))["devices"]), 1)
+
+
+    def test_keys_that_lie_there_open_are_encrypted_when_it_is_given(self):
+        self.ca("init", ca_passphrase_file=None)
+        self.assertIn("ec256, not encrypted", self.ca("init", ca_passphrase_file=None))
+        output = self.ca("init")
+        self.assertIn("ec256, encrypted", output)
+        self.assertNotIn("chmod", output)
+        for key in (self.me.state / "authority").rglob("*_key.pem"):
+            self.assertTrue(key.read_text().startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----"), key)
+        self.issue()
+
+    def test_it_is_as_long_as_it_can_be_read_again_and_for_nobody_else(self):
+        self.file.write_text(1024 * "x" + "\n")
+        self.issue("a")
+        self.issue("b")
+        self.file.write_text(1025 * "x")
+        self.assert_one_sentence(self.ca("issue", "c", code=2, **{"for": "tasmota"}), "longer than 1024 bytes", "take a shorter one")
+        self.file.chmod(0o644)
+        self.assert_one_sentence(self.ca("list"), "every user of this machine can read it", "chmod 0600")
 
 
 class Killed(AuthorityCase):

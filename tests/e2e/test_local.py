@@ -4,6 +4,7 @@ import base64
 import json
 import pathlib
 import re
+import shutil
 
 from support import programs, tls, tls_files
 from support.agent import EXIT_BAD, EXIT_GOOD, EXIT_NOT_SERVED
@@ -85,6 +86,17 @@ class Server(LocalCase):
         self.good(self.me.renew("--force"))
         tls.verify(self.mqtt.port, self.root, name="broker.lan")
 
+    def test_what_is_asked_of_it_too_late_and_a_passphrase_that_all_can_read_are_told_at_the_start(self):
+        self.serve()
+        passphrase = self.folder / "passphrase"
+        passphrase.write_text("correct horse")
+        passphrase.chmod(0o644)
+        program = self.me.start(ca_key_type="ec256", ca_passphrase_file=passphrase)
+        self.me.wait_until_valid()
+        program.stop()
+        self.assert_one_sentence(program.output(), "ca-key-type: the authority in", "was made with keys of rsa2048 for every name")
+        self.assert_one_sentence(program.output(), "every user of this machine can read it: chmod 0600")
+
     def test_it_works_for_anybody_and_needs_no_network_and_no_right(self):
         self.me.allow("nobody")
         prefix = ["unshare", "--net"]
@@ -155,6 +167,21 @@ class Devices(LocalCase):
         self.mqtt.hold_session("sound again", certificate=sound).ping()
         self.assertEqual(self.mqtt.program.output().count("Reloading config."), reloads + 1)
         self.assertEqual(self.me.run("status")[0], EXIT_GOOD)
+
+    def test_a_root_that_rolls_over_when_a_device_gets_its_certificate_is_told_to_the_broker_at_once(self):
+        self.issue("first")
+        self.serve()
+        known = (self.me.cert_dir / "devices-ca.pem").read_text()
+        _, output = self.me.run("ca", "issue", "second", "--for", "tasmota")
+        self.assertNotIn("the authority for devices", output)
+        self.me.start()
+        self.me.wait_until_valid()
+        for part in ("roots", "servers"):  # as if they had ended
+            for folder in (self.me.state / "authority" / part).iterdir():
+                shutil.rmtree(folder)
+        output = self.good(self.me.run("ca", "issue", "third", "--for", "tasmota"))
+        self.assertIn("the agent was told of the authority for devices", output)
+        self.assertNotEqual((self.me.cert_dir / "devices-ca.pem").read_text(), known)
 
     def test_without_an_agent_that_runs_the_next_run_shuts_it_out(self):
         sound, stolen = self.issue("sound"), self.issue("stolen")

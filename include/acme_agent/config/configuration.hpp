@@ -130,7 +130,7 @@ struct Configuration {
   std::optional<MqttRule> mqtt;
   std::optional<std::filesystem::path> mqtt_password_file;
   std::optional<SocketPlace> status_listen;                 ///< Nothing: no status page.
-  KeyType ca_key_type = KeyType::rsa2048;                   ///< Of the authority on this machine; or ec256.
+  std::optional<KeyType> ca_key_type;                       ///< Of the authority on this machine, rsa2048 or ec256.
   std::vector<NameConstraint> ca_name_constraints;          ///< None: it may certify every name. No duplicates.
   std::optional<std::filesystem::path> ca_passphrase_file;  ///< Not looked into here. Nothing: its keys lie open.
 };
