@@ -6,6 +6,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include <acme_agent/authority/renewal_due.hpp>
 #include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/control/control_socket.hpp>
@@ -24,7 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr Duration a_day = std::chrono::hours(24);
-constexpr Duration renew_before = 60 * a_day;
 constexpr Duration default_lifetime = 730 * a_day;
 
 [[noreturn]] void refuse(const std::string& message) {
@@ -191,19 +191,12 @@ std::string state_of(const IssuedDevice& device, TimePoint now) {
   return device.validity.not_after < now ? "ended" : "valid";
 }
 
-/// In date, not revoked, and soon at its end with no successor of the same name.
-bool renew_soon(const IssuedDevice& device, const std::vector<IssuedDevice>& all, TimePoint now) {
-  return state_of(device, now) == "valid" && device.validity.not_after - now < renew_before &&
-         std::ranges::none_of(all, [&](const IssuedDevice& other) {
-           return other.name == device.name && !other.revoked && other.validity.not_after > device.validity.not_after;
-         });
-}
-
 std::int64_t days_left(const IssuedDevice& device, TimePoint now) {
   return std::chrono::floor<std::chrono::days>(device.validity.not_after - now).count();
 }
 
 void print_json(const std::vector<IssuedDevice>& devices, TimePoint now) {
+  const std::set<std::string> due = renewal_due(devices, now);
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const IssuedDevice& device : devices) {
     nlohmann::ordered_json entry = {{"name", device.name},
@@ -213,7 +206,7 @@ void print_json(const std::vector<IssuedDevice>& devices, TimePoint now) {
                                     {"not_before", format_rfc3339(device.validity.not_before)},
                                     {"not_after", format_rfc3339(device.validity.not_after)},
                                     {"days_left", days_left(device, now)},
-                                    {"renew_soon", renew_soon(device, devices, now)},
+                                    {"renew_soon", due.contains(device.serial)},
                                     {"revoked", nullptr},
                                     {"reason", nullptr}};
     if (device.revoked) entry["revoked"] = format_rfc3339(*device.revoked);
@@ -230,6 +223,7 @@ int list(const Desk& desk) {
     print_json(devices, desk.now);
     return exit_ok;
   }
+  const std::set<std::string> due = renewal_due(devices, desk.now);
   std::size_t width = 0;
   for (const IssuedDevice& device : devices) width = std::max(width, device.name.size());
   for (const IssuedDevice& device : devices) {
@@ -238,8 +232,9 @@ int list(const Desk& desk) {
               << format_rfc3339(device.validity.not_after) << "  " << state_of(device, desk.now);
     if (device.revoked) std::cout << " " << format_rfc3339(*device.revoked);
     if (device.revoked && device.reason) std::cout << " (" << reason_word(*device.reason) << ")";
-    if (renew_soon(device, devices, desk.now))
-      std::cout << ", ends in " << describe(device.validity.not_after - desk.now) << ": issue another one";
+    if (due.contains(device.serial))
+      std::cout << ", ends in " << describe(device.validity.not_after - desk.now) << ": acme-agent ca issue "
+                << device.name << " --for " << device.kind;
     std::cout << "\n";
   }
   if (devices.empty()) std::cout << "nothing was issued to devices yet\n";

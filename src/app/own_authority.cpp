@@ -5,6 +5,7 @@
 #include <mutex>
 #include <utility>
 
+#include <acme_agent/authority/renewal_due.hpp>
 #include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/text.hpp>
 
@@ -12,20 +13,16 @@ namespace acme_agent {
 namespace {
 
 constexpr Duration day = std::chrono::hours(24);
-constexpr Duration soon = 60 * day;
 
-/// What ends soon and has no successor, the name and the day of each.
-std::vector<std::string> ending_soon(const std::vector<IssuedDevice>& devices, TimePoint now) {
-  std::vector<std::string> ending;
-  for (const IssuedDevice& device : devices) {
-    const TimePoint end = device.validity.not_after;
-    const bool replaced = std::any_of(devices.begin(), devices.end(), [&](const IssuedDevice& other) {
-      return other.name == device.name && !other.revoked && other.validity.not_after > end;
-    });
-    if (device.revoked || replaced || end < now || end > now + soon) continue;
-    ending.push_back(device.name + " (" + format_rfc3339(end) + ")");
-  }
-  return ending;
+/// The command for each whose certificate ends soon, and when it does.
+std::vector<std::string> renewals(const std::vector<IssuedDevice>& devices, TimePoint now) {
+  const std::set<std::string> due = renewal_due(devices, now);
+  std::vector<std::string> commands;
+  for (const IssuedDevice& device : devices)
+    if (due.contains(device.serial))
+      commands.push_back("'acme-agent ca issue " + device.name + " --for " + device.kind + "' (until " +
+                         format_rfc3339(device.validity.not_after) + ")");
+  return commands;
 }
 
 class DevicesOfAuthority final : public ClientAuthority {
@@ -70,8 +67,8 @@ class DevicesOfAuthority final : public ClientAuthority {
       if (reminded_ && *reminded_ <= now && now < *reminded_ + day) return;
       reminded_ = now;
     }
-    if (const std::vector<std::string> ending = ending_soon(devices, now); !ending.empty())
-      log_.warning("these devices need new certificates soon, by 'acme-agent ca issue NAME': " + join(ending));
+    if (const std::vector<std::string> commands = renewals(devices, now); !commands.empty())
+      log_.warning("these devices need new certificates soon: " + join(commands));
   }
 
   const std::filesystem::path folder_;
