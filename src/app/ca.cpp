@@ -241,12 +241,24 @@ int list(const Desk& desk) {
   return exit_ok;
 }
 
+/// A name may have a successor in date, which nobody means who revokes the one before.
+void refuse_several(const std::string& name, const std::vector<IssuedDevice>& devices, TimePoint now) {
+  std::vector<std::string> serials;
+  for (const IssuedDevice& device : devices)
+    if (device.name == name && state_of(device, now) == "valid")
+      serials.push_back(device.serial + " (until " + format_rfc3339(device.validity.not_after) + ")");
+  if (serials.size() > 1)
+    refuse("'" + name + "' has several certificates in date, " + join(serials) +
+           ": give the serial number of one, or --force for all");
+}
+
 int revoke_device(const Desk& desk) {
   if (desk.word(1).empty()) refuse("whose certificate? write ca revoke NAME or SERIAL ('acme-agent ca list' has both)");
   const RevocationReason reason = reason_called(desk.command_line.reason);
   become_owner_of(desk.state);
   const Authority authority = desk.authority();
   desk.state.create();
+  if (!desk.command_line.force) refuse_several(desk.word(1), authority.list(), desk.now);
   for (const IssuedDevice& device : authority.revoke(desk.word(1), reason.code, desk.now))
     std::cout << device.name << ": revoked, serial " << device.serial << " (" << reason.word << ")\n";
   tell_agent(desk, "the revocation");
@@ -299,6 +311,7 @@ void check_words(const CommandLine& line) {
   only_with(!line.days.empty(), "--days", "issue");
   only_with(line.json, "--json", "list");
   only_with(!line.reason.empty(), "--reason", "revoke");
+  only_with(line.force, "--force", "revoke");
   only_with(!line.format.empty(), "--format", "export");
 }
 

@@ -221,7 +221,7 @@ Next: type the line into the console of each device; then
             .page = R"(Usage: acme-agent ca init [OPTION...]
        acme-agent ca issue NAME --for DEVICE [--days COUNT] [--csr FILE] [DIR]
        acme-agent ca list [--json]
-       acme-agent ca revoke NAME|SERIAL [--reason WORD]
+       acme-agent ca revoke NAME|SERIAL [--reason WORD] [--force]
        acme-agent ca export [--format FORMAT] [FILE|DIR]
 
 The authority lies in STATE/authority, and works offline. It certifies the
@@ -235,7 +235,8 @@ issue   a key and a certificate for the device NAME, which is its user name at
         default NAME). The key is kept nowhere else. With --csr, the
         certificate alone
 list    what was issued, what ends first on top
-revoke  the broker refuses it as soon as the agent has told it
+revoke  the broker refuses it as soon as the agent has told it. Where NAME has
+        several in date, give the SERIAL of one, or --force for all
 export  the root, which clients of the broker trust: FORMAT is pem, der,
         tasmota (two headers in DIR), mobileconfig (iOS, macOS) or android
 

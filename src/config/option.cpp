@@ -393,9 +393,9 @@ constexpr std::array table = {
            .commands = "run"},
     Option{.group = command_line,
            .name = "force",
-           .meaning =
-               "with renew: even if a renewal was made just now; with account deactivate and init: without a question",
-           .commands = "renew account init"},
+           .meaning = "with renew: even if a renewal was made just now; with account deactivate and init: without a "
+                      "question; with ca revoke: all certificates of that name",
+           .commands = "renew account ca init"},
     Option{.group = command_line,
            .name = "dry-run",
            .meaning = "a trial: the whole way at the staging server, with nothing kept and nothing deployed",

@@ -152,7 +152,7 @@ TEST_CASE("what a device is issued is not about the broker's certificate") {
 TEST_CASE("a flag of one command is refused with another") {
   CHECK(contains(refusal({"status", "--once"}), "--once goes with the command 'run' only, not with 'status'"));
   CHECK(contains(refusal({"--force"}),
-                 "--force goes with the commands 'renew', 'account' and 'init' only, not with 'run'"));
+                 "--force goes with the commands 'renew', 'account', 'ca' and 'init' only, not with 'run'"));
   CHECK(contains(refusal({"doctor", "--check"}), "--check goes with the command 'status' only, not with 'doctor'"));
   CHECK(contains(refusal({"--reason=superseded"}), "--reason goes with the commands 'revoke' and 'ca' only"));
   CHECK(contains(refusal({"renew", "a.example", "--files"}), "--files goes with the command 'remove' only"));
