@@ -11,6 +11,7 @@
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/control/control_socket.hpp>
 #include <acme_agent/crypto/tasmota.hpp>
+#include <acme_agent/devices/device_terms.hpp>
 
 #include "authority_terms.hpp"
 #include "commands.hpp"
@@ -74,13 +75,11 @@ struct Desk {
     return configuration.certificates.empty() ? "BROKER" : configuration.certificates.front().identifiers.front().value;
   }
 
-  /// Whether clients of the broker have to be told of our roots.
-  bool certifies_broker() const {
-    const auto is_local = [](const Server& server) { return server.name == "local"; };
-    return configuration.certificates.empty() ||
-           std::ranges::any_of(configuration.certificates, [&](const CertificateSettings& settings) {
-             return std::ranges::any_of(settings.servers, is_local);
-           });
+  /// Whether one of the broker's certificates may come from our authority, or from another.
+  bool asks(bool local) const {
+    return std::ranges::any_of(configuration.certificates, [local](const CertificateSettings& settings) {
+      return std::ranges::any_of(settings.servers, [local](const Server& server) { return server.local() == local; });
+    });
   }
 
   const CommandLine& command_line;
@@ -145,10 +144,12 @@ PublicKey key_in(const fs::path& csr) {
   }
 }
 
+/// What clients of the broker are to trust, in PEM; empty: what every system knows.
 std::string roots_for_clients(const Desk& desk, const Authority& authority) {
   std::string pem;
-  if (desk.certifies_broker())
-    for (const Certificate& root : authority.roots(desk.now)) pem += root.pem();
+  if (!desk.configuration.certificates.empty() && !desk.asks(true)) return pem;
+  for (const Certificate& root : authority.roots(desk.now)) pem += root.pem();
+  if (desk.asks(false)) pem += isrg_root_x1().pem();
   return pem;
 }
 
