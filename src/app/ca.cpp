@@ -70,9 +70,15 @@ struct Desk {
     return index < command_line.arguments.size() ? command_line.arguments[index] : "";
   }
 
-  /// The name by which clients reach the broker, as far as the configuration says it.
-  std::string broker() const {
-    return configuration.certificates.empty() ? "BROKER" : configuration.certificates.front().identifiers.front().value;
+  /// Where clients reach the broker, as far as the configuration says it: an address only where there is no name.
+  std::optional<Identifier> broker() const {
+    std::optional<Identifier> found;
+    for (const CertificateSettings& settings : configuration.certificates)
+      for (const Identifier& identifier : settings.identifiers) {
+        if (identifier.type == Identifier::Type::dns && !identifier.wildcard()) return identifier;
+        if (identifier.type == Identifier::Type::ip && !found) found = identifier;
+      }
+    return found;
   }
 
   /// Whether one of the broker's certificates may come from our authority, or from another.
@@ -88,12 +94,6 @@ struct Desk {
   AuthorityTerms terms;
   TimePoint now = SystemClock().now();
 };
-
-std::string replaced(std::string text, std::string_view word, const std::string& by) {
-  for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + by.size()))
-    text.replace(at, word.size(), by);
-  return text;
-}
 
 /// Has the running agent look at each broker again, so that it knows what has changed. Nothing where none runs.
 void tell_agent(const Desk& desk, const std::string& what) {
@@ -153,6 +153,18 @@ std::string roots_for_clients(const Desk& desk, const Authority& authority) {
   return pem;
 }
 
+/// To its folder, else to standard output.
+void deliver(const DeviceKit& kit, const std::string& kind, const std::optional<NewFolder>& folder) {
+  if (folder) {
+    for (const DeviceKit::File& file : kit.files) folder->add(file.name, file.content.reveal());
+    if (!kit.typed.empty()) folder->add(kind + ".txt", kit.typed.reveal());
+    folder->hand_over();
+    return;
+  }
+  std::cout << kit.typed.reveal() << std::flush;
+  if (!std::cout) throw Error(Remedy::retry, "what the device needs cannot be written to standard output");
+}
+
 int issue(const Desk& desk) {
   const std::string name = desk.word(1);
   const std::string& kind = desk.command_line.device;
@@ -165,24 +177,29 @@ int issue(const Desk& desk) {
   const PublicKey key = own ? PublicKey(*own) : key_in(*desk.command_line.device_csr);
   if (kind == "tasmota" && key.key_type() != KeyType::ec256) refuse("Tasmota takes no key of its own but one of P-256");
 
-  fs::path folder = !desk.word(2).empty() ? desk.word(2) : files ? name : "";
-  if (!folder.empty()) make_empty_folder(folder = fs::absolute(folder), desk.state.path());
+  std::optional<NewFolder> folder;
+  if (const std::string given = desk.word(2); files || !given.empty())
+    folder.emplace(given.empty() ? name : given, desk.state.path());
   const Authority authority = desk.any_authority();
   if (!authority.name_constraints().empty() && (kind == "esphome" || kind == "shelly" || kind == "esp-idf"))
     std::cerr << "note: " << kind << " refuses a root with name constraints, which this authority has\n";
   const bool first = authority.list().empty();
   const std::string known = authority.devices_ca_pem(desk.now);
   const CertificateChain chain = authority.issue_device(key, name, kind, lifetime, desk.now);
-  const DeviceKit kit = make_kit(kind, {name, chain, own, roots_for_clients(desk, authority), desk.broker()});
-  for (const DeviceKit::File& file : kit.files) create_file(folder / file.name, file.content.reveal(), Ownership{});
-  if (!folder.empty() && !kit.typed.empty()) create_file(folder / (kind + ".txt"), kit.typed.reveal(), Ownership{});
-  if (folder.empty()) std::cout << kit.typed.reveal() << std::flush;
-  if (!std::cout) throw Error(Remedy::retry, "what the device needs cannot be written to standard output");
+  const std::string serial = chain.leaf().serial();
+  DeviceKit kit;
+  try {
+    kit = make_kit(kind, {name, chain, own, roots_for_clients(desk, authority), desk.broker(),
+                          folder ? folder->path() : fs::path()});
+    deliver(kit, kind, folder);
+  } catch (const Error& error) {
+    throw Error(error.remedy(), error.message() + "; its certificate " + serial +
+                                    " is on record: acme-agent ca revoke " + serial + ", then issue another");
+  }
 
-  std::cerr << name << ": serial " << chain.leaf().serial() << ", until "
-            << format_rfc3339(chain.leaf().validity().not_after)
-            << (folder.empty() ? std::string() : "; all it needs is in " + printable(folder.native())) << "\n"
-            << replaced(kit.advice, "DIR", folder.native());
+  std::cerr << name << ": serial " << serial << ", until " << format_rfc3339(chain.leaf().validity().not_after)
+            << (folder ? "; all it needs is in " + printable(folder->path().native()) : "") << "\n"
+            << kit.advice;
   if (first || authority.devices_ca_pem(desk.now) != known) tell_agent(desk, "the authority for devices");
   return exit_ok;
 }
@@ -283,18 +300,16 @@ int export_root(const Desk& desk) {
                                    ", which is the "
                                    "time here: is the clock right?");
   if (desk.command_line.format == "tasmota") return export_headers(desk, roots);
-  const RootExport made = export_roots(desk.command_line.format, roots, desk.broker());
-  fs::path file = desk.word(1);
-  std::error_code none;
-  if (fs::is_directory(file, none)) file /= made.file_name;
-  if (file.empty() && made.binary && ::isatty(STDOUT_FILENO) != 0)
-    refuse("this is nothing for a terminal: give a FILE, like " + made.file_name);
-  if (file.empty())
+  const std::string place = desk.word(1);
+  const RootExport made = export_roots(desk.command_line.format, roots, desk.broker(), place);
+  if (place.empty() && made.binary && ::isatty(STDOUT_FILENO) != 0)
+    refuse("this is nothing for a terminal: give a FILE, like " + made.file.native());
+  if (place.empty())
     std::cout << made.content << std::flush;
   else
-    place_file(file, made.content, 0644);
+    place_file(made.file, made.content, 0644);
   if (!std::cout) throw Error(Remedy::retry, "the root cannot be written to standard output");
-  std::cerr << replaced(made.advice, "FILE", file.empty() ? made.file_name : file.native());
+  std::cerr << made.advice;
   return exit_ok;
 }
 

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <acme_agent/base/identifier.hpp>
 #include <acme_agent/base/secret.hpp>
 #include <acme_agent/crypto/certificate.hpp>
 
@@ -14,9 +16,10 @@ namespace acme_agent {
 struct DevicePapers {
   std::string name;
   CertificateChain chain;
-  std::optional<PrivateKey> key;  ///< Nothing: whoever made the signing request has it.
-  std::string broker_roots;       ///< PEM; empty: those that every system knows.
-  std::string broker = "BROKER";  ///< The name by which clients reach it.
+  std::optional<PrivateKey> key;     ///< Nothing: whoever made the signing request has it.
+  std::string broker_roots;          ///< PEM; empty: those that every system knows.
+  std::optional<Identifier> broker;  ///< Where clients reach it; nothing: nobody has said it.
+  std::filesystem::path folder;      ///< Where the files are going to lie.
 };
 
 /// The same in the form that the device wants it in.
@@ -28,7 +31,7 @@ struct DeviceKit {
 
   Secret typed;             ///< What is to be typed or pasted; empty where the device wants files.
   std::vector<File> files;  ///< Where nothing is typed.
-  std::string advice;       ///< What to do with it, in lines; DIR stands for the folder of the files.
+  std::string advice;       ///< What to do with it, in lines.
 };
 
 /// The words of `ca issue --for`.

@@ -5,15 +5,28 @@
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/crypto/digest.hpp>
 
+#include "shell_quoted.hpp"
+
 namespace acme_agent {
 namespace {
 
-RootExport as_pem(const std::vector<Certificate>& roots, const std::string& broker) {
-  RootExport text{"root.pem", "", false,
-                  "  mosquitto_sub -h " + broker +
-                      " -p 8883 --cafile FILE -t '#' -v\n"
-                      "MQTT Explorer: Advanced, Certificates, Server Certificate (CA): FILE\n"
-                      "Node-RED: TLS configuration, CA certificate: FILE; verify server certificate on\n"};
+namespace fs = std::filesystem;
+
+fs::path file_at(const fs::path& place, const char* name) {
+  std::error_code none;
+  if (place.empty()) return name;
+  return fs::is_directory(place, none) ? place / name : place;
+}
+
+RootExport as_pem(const std::vector<Certificate>& roots, const std::optional<Identifier>& broker,
+                  const fs::path& file) {
+  const std::string shown = printable(file.native());
+  RootExport text{
+      file, "", false,
+      "  mosquitto_sub -h " + (broker ? broker->value : "BROKER") + " -p 8883 --cafile " + shell_quoted(file.native()) +
+          " -t '#' -v\n"
+          "MQTT Explorer: Advanced, Certificates, Server Certificate (CA): " +
+          shown + "\nNode-RED: TLS configuration, CA certificate: " + shown + "; verify server certificate on\n"};
   for (const Certificate& root : roots) text.content += root.pem();
   return text;
 }
@@ -32,7 +45,7 @@ std::string in_xml(const std::string& key, const std::string& value, const std::
 }
 
 /// What stands in it of ours needs no escapes in XML.
-RootExport as_mobileconfig(const std::vector<Certificate>& roots) {
+RootExport as_mobileconfig(const std::vector<Certificate>& roots, const fs::path& file) {
   std::string payloads;
   std::string all;
   for (const Certificate& root : roots) {
@@ -46,7 +59,7 @@ RootExport as_mobileconfig(const std::vector<Certificate>& roots) {
     all += root.fingerprint_sha256();
   }
   const std::string indent(2, ' ');
-  return {"root.mobileconfig",
+  return {file,
           "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
           "<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" "
           "\"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n"
@@ -58,20 +71,24 @@ RootExport as_mobileconfig(const std::vector<Certificate>& roots) {
               in_xml("PayloadType", "Configuration", indent) + in_xml("PayloadUUID", uuid_of(all + "profile"), indent) +
               "  <key>PayloadVersion</key>\n  <integer>1</integer>\n</dict>\n</plist>\n",
           false,
-          "On the iPhone or iPad: open FILE, install it in Settings, General, VPN & Device Management, and switch it "
-          "on in\nSettings, General, About, Certificate Trust Settings. On a Mac: open it.\n"};
+          "On the iPhone or iPad: open " + printable(file.native()) +
+              ", install it in Settings, General, VPN & Device Management, and switch it "
+              "on in\nSettings, General, About, Certificate Trust Settings. On a Mac: open it.\n"};
 }
 
 }  // namespace
 
-RootExport export_roots(const std::string& format, const std::vector<Certificate>& roots, const std::string& broker) {
-  if (format.empty() || format == "pem") return as_pem(roots, broker);
-  if (format == "der") return {"root.der", roots.front().der(), true, ""};
-  if (format == "mobileconfig") return as_mobileconfig(roots);
-  if (format == "android")
-    return {
-        "root.crt", roots.front().der(), true,
-        "On the phone: Settings, Security, Encryption & credentials, Install a certificate, CA certificate: FILE\n"};
+RootExport export_roots(const std::string& format, const std::vector<Certificate>& roots,
+                        const std::optional<Identifier>& broker, const fs::path& place) {
+  if (format.empty() || format == "pem") return as_pem(roots, broker, file_at(place, "root.pem"));
+  if (format == "der") return {file_at(place, "root.der"), roots.front().der(), true, ""};
+  if (format == "mobileconfig") return as_mobileconfig(roots, file_at(place, "root.mobileconfig"));
+  if (format == "android") {
+    const fs::path file = file_at(place, "root.crt");
+    return {file, roots.front().der(), true,
+            "On the phone: Settings, Security, Encryption & credentials, Install a certificate, CA certificate: " +
+                printable(file.native()) + "\n"};
+  }
   const std::vector<std::string> words = {"pem", "der", "tasmota", "mobileconfig", "android"};
   const std::string meant = nearest(format, words);
   throw Error(Remedy::ask_operator, "--format: '" + printable(format, 80) + "' is not one of " + join(words) +

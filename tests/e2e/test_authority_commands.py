@@ -4,11 +4,13 @@ import base64
 import json
 import plistlib
 import re
+import shlex
 import shutil
 import stat
 import subprocess
 
 from support import clients, programs, strace
+from support.agent import agent_environment
 from support.case import Case
 
 
@@ -185,6 +187,88 @@ class Authority(AuthorityCase):
         again = {one["name"]: one for one in json.loads(self.ca("list", "--json"))["devices"]}
         self.assertEqual(again["middle"]["state"], "revoked")
         self.assert_one_sentence(self.ca("revoke", "middle", code=2), "no certificate of 'middle'")
+
+    def test_a_name_with_two_certificates_in_date_does_not_say_which_one_to_revoke(self):
+        serials = [json.loads(self.ca("list", "--json"))["devices"][-1]["serial"] for folder in ("one", "two")
+                   if self.ca("issue", "pow", self.folder / folder, **{"for": "mosquitto"})]
+        self.assert_one_sentence(self.ca("revoke", "pow", code=2), "several", "--force for all")
+        self.assertNotIn("revoked", [one["state"] for one in json.loads(self.ca("list", "--json"))["devices"]])
+        for serial in serials:
+            self.assertIn(serial, self.ca("revoke", "pow", code=2))
+        output = self.ca("revoke", "pow", "--force")
+        self.assertTrue(all(serial in output for serial in serials), output)
+
+    def test_who_may_serve_a_public_certificate_and_ours_is_trusted_with_either(self):
+        for servers, subjects in (("local", 1), (["letsencrypt", "local"], 2)):
+            folder = self.folder / f"trust-{subjects}"
+            self.ca("issue", "pow", folder, domain="mydyn.example", server=servers, **{"for": "mosquitto"})
+            roots = (folder / "ca.pem").read_text()
+            self.assertTrue(roots.startswith(self.root().read_text()))
+            self.assertEqual(roots.count("BEGIN CERTIFICATE"), subjects)
+        public = roots.removeprefix(self.root().read_text())
+        self.assertIn("CN = ISRG Root X1", openssl("x509", "-noout", "-subject", data=public.encode())[1])
+
+    def test_a_device_is_told_where_to_find_the_broker_in_a_way_that_it_understands(self):
+        for domains, name, place in ((["*.home.arpa", "fd00::1"], "fd00::1", "[fd00::1]:8883"),
+                                     (["10.0.0.2", "broker.lan"], "broker.lan", "broker.lan:8883"),
+                                     (["*.home.arpa"], "BROKER", "BROKER:8883")):
+            local = {"domain": domains, "server": "local"}
+            with self.subTest(domains):
+                self.assertIn(f'  broker: "{name}"\n', self.ca("issue", "pow", **local, **{"for": "esphome"}))
+                self.assertIn(f"  address {place}\n", self.ca("issue", "pow", self.folder / name, **local, **{"for": "mosquitto"}))
+                output = self.ca("issue", "pow", **local, **{"for": "tasmota"})
+                self.assertIn(f"MqttHost {'broker.lan' if name == 'broker.lan' else 'BROKER'};", output)
+                self.assertEqual("Tasmota checks no address" in output, name == "fd00::1")
+                self.assert_one_sentence(output, "its firmware needs our root", "ca export --format tasmota")
+                self.assertIn("acme-agent tasmota fingerprint", output)
+
+    def test_the_lines_that_are_printed_can_be_pasted_whatever_folder_and_device_are_called(self):
+        folder = self.folder / "DIR of o'hara"
+        output = self.ca("issue", "GARDEN-DIRT", folder, **{"for": "mosquitto"})
+        line, = (line for line in output.splitlines() if "mosquitto_sub" in line)
+        words = shlex.split(line)
+        for option, name in (("--cafile", "ca.pem"), ("--cert", "cert.pem"), ("--key", "key.pem")):
+            self.assertEqual(words[words.index(option) + 1], str(folder / name))
+        self.assertIn(f"bridge_certfile {folder / 'cert.pem'}\n", output)
+        self.assert_one_sentence(output, "chown -R mosquitto")
+        self.assertIn("GARDEN-DIRT: serial", output)
+        output = self.ca("export", self.folder / "a FILE.pem")
+        self.assertIn(f"--cafile '{self.folder / 'a FILE.pem'}'", output)
+
+    def test_what_root_is_asked_for_by_sudo_belongs_to_who_asked(self):
+        self.require_root()
+        self.ca("init")
+        programs.run(["chown", "-R", "mosquitto:", self.me.state])
+        uid, gid = programs.ids_of("nobody")
+        sudo = agent_environment(SUDO_UID=uid, SUDO_GID=gid)
+        folder = self.folder / "kit"
+        self.ca("issue", "pow", folder, env=sudo, **{"for": "nodered"})
+        for path in [folder, *folder.iterdir()]:
+            self.assertEqual((path.stat().st_uid, path.stat().st_gid), (uid, gid), path)
+            self.assertEqual(stat.S_IMODE(path.stat().st_mode) & 0o077, 0, path)
+        self.ca("issue", "pow", self.folder / "of root", env=agent_environment(SUDO_UID="4294967295", SUDO_GID="0"), **{"for": "nodered"})
+        self.assertEqual((self.folder / "of root/key.pem").stat().st_uid, 0)
+
+    def test_no_folder_is_given_away_but_a_new_one(self):
+        self.require_root()
+        self.ca("init")
+        programs.run(["chown", "-R", "mosquitto:", self.me.state])
+        theirs, link = self.folder / "theirs", self.folder / "link"
+        theirs.mkdir(mode=0o755)
+        link.symlink_to(theirs)
+        for folder, needle in ((theirs, "is there already"), (link, "is a file or a link"), (f"{link}/", "is a file or a link")):
+            self.assert_one_sentence(self.ca("issue", "pow", folder, code=2, **{"for": "nodered"}), needle)
+        self.assertEqual((theirs.stat().st_uid, stat.S_IMODE(theirs.stat().st_mode)), (0, 0o755))
+        self.assertEqual(json.loads(self.ca("list", "--json"))["devices"], [])
+
+    def test_a_certificate_whose_key_was_lost_on_its_way_is_named(self):
+        self.ca("init")
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([self.agent_path, "ca", "issue", "pow", "--for", "tasmota", *map(str, self.me.arguments())],
+                                  stdout=full, stderr=subprocess.PIPE, env=programs.environment())
+        self.assertNotEqual(done.returncode, 0)
+        serial = json.loads(self.ca("list", "--json"))["devices"][0]["serial"]
+        self.assert_one_sentence(done.stderr.decode(), "cannot be written", f"ca revoke {serial}", "issue another")
 
     def test_the_root_is_given_in_every_form(self):
         self.ca("init")
