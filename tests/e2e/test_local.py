@@ -5,13 +5,20 @@ import json
 import pathlib
 import re
 import shutil
+import ssl
+import tempfile
 
-from support import programs, tls, tls_files
-from support.agent import EXIT_BAD, EXIT_GOOD, EXIT_NOT_SERVED
+from support import mqtt, programs, tls, tls_files
+from support.agent import EXIT_BAD, EXIT_GOOD, EXIT_NOT_SERVED, public_key
 from support.case import Case
 from support.clients import CLIENTS, TASMOTA
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
+
+
+def blocks(pem_file):
+    """Its certificates, each as PEM."""
+    return re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", pem_file.read_text(), re.S)
 
 
 class LocalCase(Case):
@@ -125,7 +132,7 @@ class NewestServer(Server):
     broker_version = "newest"
 
 
-class Devices(LocalCase):
+class DevicesCase(LocalCase):
     """A listener that lets in devices of ours only, set up as in examples/devices."""
 
     def setUp(self):
@@ -141,14 +148,37 @@ class Devices(LocalCase):
         extra = extra.replace("/etc/mosquitto/devices.acl", str(acl))
         self.mqtt.write_config(extra=extra if with_acl else extra.replace("acl_file", "# acl_file"))
 
-    def issue(self, name):
+    def issue(self, name, **options):
         """Certificate and key, in files, as for mosquitto_sub."""
-        self.good(self.me.run("ca", "issue", name, self.folder / name, "--for", "mosquitto"))
-        return self.folder / name / "cert.pem", self.folder / name / "key.pem"
+        folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+        self.good(self.me.run("ca", "issue", name, folder, "--for", "mosquitto", **options))
+        return folder / "cert.pem", folder / "key.pem"
 
     def assert_refused(self, certificate=None):
         with self.assertRaises(OSError):
             self.mqtt.hold_session("stranger", certificate=certificate)
+
+    def tasmota(self, name):
+        """What the device holds when the two lines were typed: DER, and the octets of its key."""
+        output = self.good(self.me.run("ca", "issue", name, "--for", "tasmota"))
+        files = self.folder / f"{name}.der", self.folder / f"{name}.key"
+        for file, line in zip(files, ("TlsKey2", "TlsKey1")):
+            file.write_bytes(base64.b64decode(re.search(rf"^{line} (\S+)$", output, re.M).group(1)))
+        return files
+
+    def of_every_kind(self, files):
+        """For each client that can show a certificate what it shows: these files, or those of a Tasmota device."""
+        names = "mosquitto_pub and mosquitto_sub", "Mbed TLS", "mqtt.js"
+        return {client: files for client in CLIENTS if client.name in names} | {TASMOTA: self.tasmota("sonoff")}
+
+    def assert_taken_by_every_kind(self, own, root):
+        for client, files in own.items():
+            code, output = client.connect(self, self.mqtt.port, root, name="broker.lan", own=files)
+            self.assertEqual(code, 0, f"{client.name} is not let in: {output}")
+
+
+class Devices(DevicesCase):
+    """One by one, as they are let in and shut out."""
 
     def test_a_device_is_let_in_by_its_certificate_and_shut_out_by_one_reload_that_no_other_device_notices(self):
         sound, stolen = self.issue("sound"), self.issue("stolen")
@@ -240,34 +270,135 @@ class Devices(LocalCase):
         writer.publish("lamp/state", "on")
         self.assertEqual(reader.next_message(), ("lamp/state", "on"))
 
-    def tasmota(self, name):
-        """What the device holds when the two lines were typed: DER, and the octets of its key."""
-        output = self.good(self.me.run("ca", "issue", name, "--for", "tasmota"))
-        files = self.folder / f"{name}.der", self.folder / f"{name}.key"
-        for file, line in zip(files, ("TlsKey2", "TlsKey1")):
-            file.write_bytes(base64.b64decode(re.search(rf"^{line} (\S+)$", output, re.M).group(1)))
-        return files
-
     def test_devices_of_every_kind_are_let_in_and_shut_out(self):
-        own = {name: self.issue(name.split()[0].lower()) for name in ("mosquitto_pub and mosquitto_sub", "Mbed TLS", "mqtt.js")}
-        own[TASMOTA.name] = self.tasmota("sonoff")
+        own = self.of_every_kind(self.issue("sound"))
+        self.assertEqual(len(own), 4)
         self.serve()
-        clients = [client for client in CLIENTS if client.name in own]
-        self.assertEqual(len(clients), len(own))
-        for client in clients:
-            code, output = client.connect(self, self.mqtt.port, self.root, name="broker.lan", own=own[client.name])
-            self.assertEqual(code, 0, f"{client.name} is not let in: {output}")
+        self.assert_taken_by_every_kind(own, self.root)
+        for client in own:
             code, _ = client.connect(self, self.mqtt.port, self.root, name="broker.lan")
             self.assertNotEqual(code, 0, f"{client.name} is let in without a certificate")
         for device in json.loads(self.good(self.me.run("ca", "list", "--json")))["devices"]:
             self.good(self.me.run("ca", "revoke", device["serial"]))
         self.good(self.me.once())
-        for client in clients:
-            code, _ = client.connect(self, self.mqtt.port, self.root, name="broker.lan", own=own[client.name])
+        for client, files in own.items():
+            code, _ = client.connect(self, self.mqtt.port, self.root, name="broker.lan", own=files)
             self.assertNotEqual(code, 0, f"{client.name} is let in although its certificate was revoked")
 
 
 class NewestDevices(Devices):
+    broker_version = "newest"
+
+
+class RollOver(DevicesCase):
+    """Of the root and of the authority for servers, while devices come and go that know the first root only."""
+
+    def setUp(self):
+        super().setUp()
+        self.sound = self.issue("sound", days=3650)
+        self.serve()
+        self.me.start()
+        self.me.wait_until_valid()
+        self.authority = self.me.state / "authority"
+
+    def connect(self, certificate, root=None):
+        """The leaf that a device sees which knows one root; OSError if it does not like the broker, or the broker it."""
+        device = mqtt.Client(self.mqtt.port, "visitor", certificate=certificate, root=root or self.root, host="broker.lan")
+        device.close()
+        return device.leaf
+
+    def is_let_in(self, certificate):
+        try:
+            return bool(self.connect(certificate))
+        except OSError:
+            return False
+
+    def age(self, kind, file, age, life):
+        """As if it had been made so many years ago: with the same name, key and extensions."""
+        certificate, issuer = (next((self.authority / folder).iterdir()) / name for folder, name in (
+            (kind, file), ("roots", "root.pem")))
+        key, issuer_key = (path.with_name(path.stem + "_key.pem") for path in (certificate, issuer))
+        request, aged = self.folder / "request.pem", self.folder / "aged.pem"
+        extensions = "-copy_extensions", "copyall"
+        tls_files.openssl("x509", "-x509toreq", *extensions, "-in", certificate, "-signkey", key, "-out", request)
+        code, output = programs.run(["faketime", "-f", f"-{age}y", "openssl", "x509", "-req", *extensions, "-in", request,
+                                     "-CA", issuer, "-CAkey", issuer_key, "-days", 365 * life, "-out", aged])
+        self.assertEqual(code, 0, output)
+        certificate.write_text(aged.read_text())
+
+    def roll_over(self, watch, kind, file, **years):
+        """The folder of the successor, once devices see the certificate that comes from there."""
+        before = set((self.authority / kind).iterdir())
+        self.age(kind, file, **years)
+        for _ in range(2):  # the broker lets in devices below a new root before it is itself served from there
+            self.good(self.me.renew())
+        self.wait_until_seen(watch)
+        (successor,) = set((self.authority / kind).iterdir()) - before
+        return successor
+
+    def wait_until_seen(self, watch):
+        self.eventually(lambda: self.me.held_leaf() in watch.leaves, 10, "a device that sees the new certificate")
+
+    def above_leaf(self):
+        return blocks(self.me.cert_dir / "fullchain.pem")[1:]
+
+    def test_no_device_notices_it_whichever_root_it_knows_and_who_was_revoked_stays_out(self):
+        stolen, lost, own = self.issue("stolen"), self.issue("lost"), self.of_every_kind(self.sound)
+        self.assertTrue(self.is_let_in(stolen) and self.is_let_in(lost))
+        self.good(self.me.run("ca", "revoke", "stolen"))
+        device = self.mqtt.hold_session("device", certificate=self.sound)
+        admissions_of_stolen = []
+
+        def come_and_go():
+            if self.is_let_in(stolen):
+                admissions_of_stolen.append(self.above_leaf())
+            return self.connect(self.sound)
+
+        with tls.HandshakeWatch(self.mqtt.port, come_and_go, pause=0.05) as watch:
+            servers = self.roll_over(watch, "servers", "servers.pem", age=3, life=5)
+            self.assertEqual(self.above_leaf(), blocks(servers / "servers.pem"))
+            root = self.roll_over(watch, "roots", "root.pem", age=11, life=20)
+            self.assertEqual(self.above_leaf()[1:], blocks(root / "cross.pem"))
+            self.good(self.me.renew("--force"))
+            self.wait_until_seen(watch)
+
+            found, lost_again = self.issue("found"), self.issue("lost")
+            self.assertTrue(self.is_let_in(lost) and self.is_let_in(lost_again))
+            self.good(self.me.run("ca", "revoke", "lost"))
+        self.assertEqual((watch.failures, admissions_of_stolen, len(watch.leaves)), (0, [], 4))
+        device.ping()
+        for certificate in stolen, lost, lost_again:
+            self.assertFalse(self.is_let_in(certificate))
+
+        new = self.exported(root)
+        for known in self.root, new:
+            for certificate in self.sound, found:
+                self.assertEqual(self.connect(certificate, root=known), self.me.held_leaf())
+        self.assert_taken_by_every_kind(own, self.root)  # as who was off all the time
+        self.assert_taken_by_every_kind(self.of_every_kind(found), new)
+        self.assert_needs_cross(new)
+
+    def exported(self, root):
+        """The newest root in a file, as it stands in front of the first one."""
+        both, new, old = (self.folder / name for name in ("both.pem", "new.pem", "old.pem"))
+        self.good(self.me.run("ca", "export", "--format", "pem", both))
+        for file, block in zip((new, old), blocks(both), strict=True):
+            file.write_text(block)
+        self.assertEqual(blocks(new), blocks(root / "root.pem"))
+        self.assertEqual(public_key(old), public_key(self.root))
+        return new
+
+    def assert_needs_cross(self, new):
+        """Who knows the first root only would refuse a chain without the new one's certificate by it."""
+        cut = self.folder / "cut.pem"
+        cut.write_text("".join(blocks(self.me.cert_dir / "fullchain.pem")[:-1]))
+        files = cut, self.me.cert_dir / "privkey.pem"
+        tls.handshake(*files, new, name="broker.lan")
+        with self.assertRaisesRegex(ssl.SSLError, "unable to get local issuer"):
+            tls.handshake(*files, self.root, name="broker.lan")
+
+
+class NewestRollOver(RollOver):
     broker_version = "newest"
 
 

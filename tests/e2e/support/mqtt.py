@@ -1,5 +1,6 @@
 """As much of MQTT 3.1.1 as a device needs: connect, stay, subscribe, publish."""
 
+import hashlib
 import socket
 import ssl
 
@@ -12,16 +13,19 @@ def _text(value):
 class Client:
     """One connection that is held open; each method fails with OSError once the broker has dropped it."""
 
-    def __init__(self, port, name, tls=True, certificate=None):
-        """`certificate` and key are what the device shows, if anything."""
+    def __init__(self, port, name, tls=True, certificate=None, root=None, host="mydyn.example"):
+        """`certificate` and key are what the device shows, if anything; `root` is all that it trusts, None: anything."""
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=5)
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
+            context.check_hostname = root is not None
+            context.verify_mode = ssl.CERT_REQUIRED if root else ssl.CERT_NONE
+            if root:
+                context.load_verify_locations(root)
             if certificate:
                 context.load_cert_chain(*certificate)
-            self._socket = context.wrap_socket(self._socket, server_hostname="mydyn.example")
+            self._socket = context.wrap_socket(self._socket, server_hostname=host)
+            self.leaf = hashlib.sha256(self._socket.getpeercert(binary_form=True)).hexdigest()
         self._send(0x10, _text("MQTT") + bytes([4, 2, 0, 60]) + _text(name))  # clean session, keep-alive 60 s
         assert self._receive(0x20)[1] == 0, "the broker refused the connection"
 

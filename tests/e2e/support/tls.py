@@ -62,10 +62,12 @@ def shakes_hands(port):
 
 
 class HandshakeWatch:
-    """Shakes hands all the time, like many devices that come and go, and remembers for how long that failed."""
+    """Shakes hands all the time, like many devices that come and go, and remembers for how long that failed. `look` is how, and
+    returns the leaf that it saw; between two of them there are `pause` seconds."""
 
-    def __init__(self, port):
-        self._port = port
+    def __init__(self, port, look=None, pause=0.005):
+        self._look = look or (lambda: served(port))
+        self._pause = pause
         self._end = threading.Event()
         self._failing_since = None
         self.longest_failure = 0.0
@@ -87,13 +89,13 @@ class HandshakeWatch:
         while not self._end.is_set():
             began = time.monotonic()
             try:
-                leaf = served(self._port)
+                leaf = self._look()
                 self.handshakes += 1
                 self._failing_since = None
                 if leaf not in self.leaves:
                     self.leaves.append(leaf)
-            except OSError:
+            except (OSError, AssertionError):
                 self.failures += 1
                 self._failing_since = self._failing_since or began
                 self.longest_failure = max(self.longest_failure, time.monotonic() - self._failing_since)
-            time.sleep(0.005)
+            time.sleep(self._pause)
