@@ -604,7 +604,7 @@ class Attempt {
       return end(Deployment::State::failed, why + "; there are no good files to go back to: the broker's log says why",
                  seen);
     }
-    if (beside_.empty())
+    if (have_content(*generation, beside_))
       folder_.activate(*generation);
     else  // what tells devices by their certificates never goes back
       folder_.activate(folder_.prepare(files_for(*before), choose_ownership()));

@@ -223,6 +223,20 @@ TEST_CASE("when a pair has to go back, the list does not go with it") {
   CHECK(t.file("devices.crl") == t.devices->list);
 }
 
+TEST_CASE("a pair goes back to the very files that the broker could read, where the list beside them is the same") {
+  Asking t;
+  t.deploy();
+  const fs::path generation = fs::read_symlink(t.folder / "..data");
+  t.clock.advance(day);
+  t.held = {other_rsa_key(), t.ca.issue(other_rsa_key(), t.target.identifiers, {t.clock.now(), t.clock.now() + day})};
+  t.processes.on_signal = [&t, first = true](const Process&, int) mutable {
+    if (std::exchange(first, false)) write_file(t.folder / "privkey.pem", "", {});
+    t.broker.load();
+  };
+  CHECK(t.deploy().rolled_back);
+  CHECK(fs::read_symlink(t.folder / "..data") == generation);
+}
+
 TEST_CASE("a placeholder has them beside it, so that a broker which names them can start") {
   Asking t;
   CHECK(Deployer(t.clock, t.log).deploy_placeholder(t.target, rsa_key(), {}));
