@@ -12,9 +12,8 @@ namespace acme_agent {
 inline constexpr const char* probe_name = "acme-agent-probe";
 
 /// The lists of what a root and its authority for devices have revoked, in PEM: those that lie there, or new ones
-/// where something was revoked since or half of their life is over, with two new clients to probe for them: ROOT/good and
-/// ROOT/revoked. Whatever became of the records, nothing that is
-/// on a list leaves it before it has ended.
+/// where something was revoked since or half of their life is over, with two new clients to probe for them: ROOT/good
+/// and ROOT/revoked. Whatever became of the records, nothing that is on a list leaves it before it has ended.
 std::string revocation_lists(const Root& root, const std::vector<IssuedDevice>& devices,
                              const std::function<std::optional<Secret>()>& passphrase, TimePoint now);
 
