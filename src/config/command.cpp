@@ -232,8 +232,7 @@ init    makes it, unless 'issue' or --server local has (ca-... in 'help
 issue   a key and a certificate for the device NAME, which is its user name at
         the broker. DEVICE is tasmota, esphome (what to type is printed, or
         put into DIR), shelly, esp-idf, nodered or mosquitto (files in DIR, by
-        default NAME). The key is kept nowhere else. With --csr, the
-        certificate alone
+        default NAME). The key is kept nowhere else; --csr: certificate alone
 list    what was issued, what ends first on top
 revoke  the broker refuses it as soon as the agent has told it. Where NAME has
         several in date, give the SERIAL of one, or --force for all
