@@ -32,22 +32,17 @@ std::vector<std::filesystem::path> folders_in(const std::filesystem::path& folde
   return folders;
 }
 
-constexpr std::string_view key_suffix = "_key.pem";
+/// Whose keys sign, in date or not: folder and name. Those of the clients to probe with lie open.
+std::vector<std::pair<std::filesystem::path, std::string>> signing_pairs(const std::filesystem::path& authority) {
+  std::vector<std::pair<std::filesystem::path, std::string>> pairs;
+  for (const std::filesystem::path& folder : folders_in(authority / "roots"))
+    for (const char* name : {"root", "devices"}) pairs.emplace_back(folder, name);
+  for (const std::filesystem::path& folder : folders_in(authority / "servers")) pairs.emplace_back(folder, "servers");
+  return pairs;
+}
 
-/// Of all pairs, in date or not.
-std::vector<std::filesystem::path> key_files(const std::filesystem::path& authority) {
-  std::vector<std::filesystem::path> files;
-  std::error_code failed;
-  auto entry = std::filesystem::recursive_directory_iterator(authority, failed);
-  for (; !failed && entry != std::filesystem::recursive_directory_iterator(); entry.increment(failed)) {
-    const std::string name = entry->path().filename();
-    if (name.starts_with('.'))  // not finished
-      entry.disable_recursion_pending();
-    else if (name.ends_with(key_suffix))
-      files.push_back(entry->path());
-  }
-  if (failed) throw_errno("the authority cannot be read:", authority, failed.value());
-  return files;
+std::filesystem::path key_file(const std::filesystem::path& folder, const std::string& name) {
+  return folder / (name + "_key.pem");
 }
 
 bool encrypted(const Secret& pem) {
@@ -108,15 +103,15 @@ std::string id_of(const PrivateKey& key) {
 
 void write_pair(const std::filesystem::path& folder, const std::string& name, const PrivateKey& key,
                 const Certificate& certificate, const std::optional<Secret>& passphrase) {
-  create_file(folder / (name + std::string(key_suffix)),
-              (passphrase ? key.to_encrypted_pem(*passphrase) : key.to_pem()).reveal(), Ownership{});
+  create_file(key_file(folder, name), (passphrase ? key.to_encrypted_pem(*passphrase) : key.to_pem()).reveal(),
+              Ownership{});
   create_file(folder / (name + ".pem"), certificate.pem(), Ownership{});
 }
 
 Issuer read_pair(const std::filesystem::path& folder, const std::string& name,
                  const std::optional<Secret>& passphrase) {
   const Certificate certificate = read_certificate(folder / (name + ".pem"));
-  const std::filesystem::path path = folder / (name + std::string(key_suffix));
+  const std::filesystem::path path = key_file(folder, name);
   const Secret pem = read_whole(path);
   if (!passphrase && encrypted(pem))
     throw Error(Remedy::ask_operator,
@@ -133,17 +128,16 @@ Issuer read_pair(const std::filesystem::path& folder, const std::string& name,
 
 void encrypt_keys(const std::filesystem::path& authority, const Secret& passphrase) {
   std::vector<std::pair<std::filesystem::path, PrivateKey>> open;
-  for (const std::filesystem::path& file : key_files(authority)) {
-    const std::string name = file.filename();
-    const Issuer pair = read_pair(file.parent_path(), name.substr(0, name.size() - key_suffix.size()), passphrase);
-    if (!encrypted(read_whole(file))) open.emplace_back(file, pair.key);
+  for (const auto& [folder, name] : signing_pairs(authority)) {
+    const Issuer pair = read_pair(folder, name, passphrase);
+    if (!encrypted(read_whole(key_file(folder, name)))) open.emplace_back(key_file(folder, name), pair.key);
   }
   for (const auto& [file, key] : open) write_file(file, key.to_encrypted_pem(passphrase).reveal(), Ownership{});
 }
 
 bool keys_encrypted(const std::filesystem::path& authority) {
-  return std::ranges::all_of(key_files(authority),
-                             [](const std::filesystem::path& file) { return encrypted(read_whole(file)); });
+  return std::ranges::all_of(signing_pairs(authority),
+                             [](const auto& pair) { return encrypted(read_whole(key_file(pair.first, pair.second))); });
 }
 
 Certificate read_certificate(const std::filesystem::path& path) {

@@ -14,7 +14,8 @@
 namespace acme_agent {
 
 /// A folder of roots/: a root and what came with it, placed there by one rename. Nothing but its lists of what is
-/// revoked and the clients to probe them changes afterwards, and it is never removed, as the clock that says that it has ended may be wrong.
+/// revoked and the clients to probe them changes afterwards, and it is never removed, as the clock that says that it
+/// has ended may be wrong.
 struct Root {
   std::filesystem::path folder;
   Certificate certificate;
@@ -48,7 +49,7 @@ void write_pair(const std::filesystem::path& folder, const std::string& name, co
                 const Certificate& certificate, const std::optional<Secret>& passphrase);
 Issuer read_pair(const std::filesystem::path& folder, const std::string& name, const std::optional<Secret>& passphrase);
 
-/// All keys that lie there open, each file whole; nothing if one of the others has another passphrase.
+/// All keys that sign and lie there open, each file whole; nothing if one of the others has another passphrase.
 void encrypt_keys(const std::filesystem::path& authority, const Secret& passphrase);
 bool keys_encrypted(const std::filesystem::path& authority);
 

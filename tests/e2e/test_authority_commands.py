@@ -339,7 +339,8 @@ class Passphrase(AuthorityCase):
         output = self.ca("init")
         self.assertIn("ec256, encrypted", output)
         self.assertNotIn("chmod", output)
-        for key in (self.me.state / "authority").rglob("*_key.pem"):
+        for name in ("root", "devices", "servers"):
+            key, = (self.me.state / "authority").rglob(f"{name}_key.pem")
             self.assertTrue(key.read_text().startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----"), key)
         self.issue()
 

@@ -58,8 +58,8 @@ class Authority {
   KeyType key_type() const { return key_type_; }
   const std::vector<NameConstraint>& name_constraints() const { return name_constraints_; }
 
-  /// Encrypts with the passphrase what lies there open. Nothing without one. Throws Error (ask_operator) before
-  /// anything is done if one is encrypted with another.
+  /// Encrypts with the passphrase the keys that sign and lie there open. Nothing without one. Throws Error
+  /// (ask_operator) before anything is done if one is encrypted with another.
   void encrypt_keys() const;
   bool keys_encrypted() const;
 
