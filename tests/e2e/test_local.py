@@ -213,6 +213,19 @@ class Devices(DevicesCase):
         self.assertIn("the agent was told of the authority for devices", output)
         self.assertNotEqual((self.me.cert_dir / "devices-ca.pem").read_text(), known)
 
+    def test_a_broker_that_is_to_know_devices_from_now_on_can_start_before_the_agent(self):
+        self.mqtt.write_config()
+        self.serve()
+        self.mqtt.stop()
+        for file in ("devices-ca.pem", "devices.crl"):  # as before there was an authority
+            (self.me.cert_dir / file).unlink()
+            (self.me.cert_dir / "..data" / file).unlink()
+        self.configure()
+        self.good(self.me.run("placeholder"))
+        self.mqtt.start()
+        self.mqtt.hold_session("sound", certificate=self.issue("sound"))
+        self.assertIn("nothing to do", self.good(self.me.run("placeholder")))
+
     def test_without_an_agent_that_runs_the_next_run_shuts_it_out(self):
         sound, stolen = self.issue("sound"), self.issue("stolen")
         self.serve()
