@@ -442,6 +442,11 @@ class HazardsOfAReload(ServedCase):
         self.assertEqual(code, 0, output)
         self.assert_served()
 
+    def test_E14_is_seen_from_a_mount_namespace_too_by_who_may_not_enter_the_root_of_the_broker(self):
+        """As in the unit of the package."""
+        self.me.prefix = ["unshare", "--mount", "setpriv", "--bounding-set=-sys_ptrace"]
+        self.test_E14_a_password_file_that_is_gone_keeps_the_broker_from_being_told_until_it_is_back()
+
 
 class RevocationList(ServedCase):
     """A listener with require_certificate and crlfile is built anew at each reload; 2.1 ends where that fails."""

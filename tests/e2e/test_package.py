@@ -139,7 +139,7 @@ class Package(Case):
         self.assert_renewed()
 
     def hazard(self):
-        """E14, seen by a user who may not enter the broker's /proc/PID/root."""
+        """E14, seen by the user of the unit; the container gives it no mount namespace, as test_deployment does."""
         passwords = self.root / "etc/mosquitto/passwords"
         passwords.write_text("")
         self.write("etc/mosquitto/test.conf", f"{self.mqtt.config.read_text()}password_file /etc/mosquitto/passwords\n")
