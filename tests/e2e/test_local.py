@@ -391,6 +391,10 @@ class RollOver(DevicesCase):
         self.assert_taken_by_every_kind(self.of_every_kind(found), new)
         self.assert_needs_cross(new)
 
+    def test_a_device_whose_certificate_is_the_first_below_a_new_root_is_let_in_at_once(self):
+        self.age("roots", "root.pem", age=11, life=20)
+        self.assertEqual(self.connect(self.issue("found")), self.me.held_leaf())
+
     def exported(self, root):
         """The newest root in a file, as it stands in front of the first one."""
         both, new, old = (self.folder / name for name in ("both.pem", "new.pem", "old.pem"))
