@@ -377,7 +377,7 @@ class RollOver(DevicesCase):
 
             found, lost_again = self.issue("found"), self.issue("lost")
             self.assertTrue(self.is_let_in(lost) and self.is_let_in(lost_again))
-            self.good(self.me.run("ca", "revoke", "lost"))
+            self.good(self.me.run("ca", "revoke", "lost", "--force"))
         self.assertEqual((watch.failures, admissions_of_stolen, len(watch.leaves)), (0, [], 4))
         device.ping()
         for certificate in stolen, lost, lost_again:
