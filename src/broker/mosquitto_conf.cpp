@@ -147,7 +147,10 @@ std::optional<MosquittoPlace> find_mosquitto(const Process& broker) {
     if (option == words.end() || option + 1 == words.end()) return std::nullopt;
     fs::path conf = option[1];
     if (conf.is_relative()) conf = fs::read_symlink(proc + "/cwd") / conf;
-    return MosquittoPlace{conf, broker.sees_our_paths ? fs::path("/") : fs::path(proc + "/root")};
+    // The same root folder may have other mounts; where we may not look, it has to do.
+    const fs::path mounts = fs::read_symlink(proc + "/ns/mnt", hidden);
+    const bool ours = broker.sees_our_paths && (hidden || mounts == fs::read_symlink("/proc/self/ns/mnt"));
+    return MosquittoPlace{conf, ours ? fs::path("/") : fs::path(proc + "/root")};
   } catch (const std::exception&) {  // we may not look
     return std::nullopt;
   }
