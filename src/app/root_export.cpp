@@ -36,7 +36,7 @@ std::string uuid_of(const std::string& text) {
   std::string hex = to_hex(sha256(text)).substr(0, 32);
   hex[12] = '8';
   hex[16] = "89ab"[static_cast<unsigned char>(hex[16]) % 4];
-  for (const std::size_t dash : {8, 13, 18, 23}) hex.insert(dash, "-");
+  for (const std::size_t dash : {8U, 13U, 18U, 23U}) hex.insert(dash, "-");
   return hex;
 }
 
