@@ -153,11 +153,26 @@ FurtherFolder further_folder(const DeployRule& rule, const Ownership& usual) {
   return folder;
 }
 
+void add_listener(const Endpoint& endpoint, Needs& needs) {
+  if (endpoint.port < 1024) needs.low_ports = true;
+}
+
 void add_listener(const SocketPlace& place, Needs& needs) {
   if (const auto* path = std::get_if<std::filesystem::path>(&place))
     needs.folders.insert(path->parent_path());
-  else if (std::get<Endpoint>(place).port < 1024)
-    needs.low_ports = true;
+  else
+    add_listener(std::get<Endpoint>(place), needs);
+}
+
+/// Where challenges are answered by listeners of ours.
+std::vector<Endpoint> listeners_of(const CertificateSettings& settings) {
+  std::vector<Endpoint> endpoints;
+  if (settings.first_remote_server() == nullptr) return endpoints;  // no challenges
+  for (const std::string& challenge : settings.challenges) {
+    if (challenge == "http-01" && !settings.webroot) endpoints.push_back(settings.http_listen);
+    if (challenge == "tls-alpn-01") endpoints.push_back(settings.alpn_listen);
+  }
+  return endpoints;
 }
 
 // What is below a folder is not below a link in it.
@@ -183,11 +198,10 @@ void add_needs(const CertificateSettings& settings, Needs& needs) {
     if (rule.kind == ReloadRule::Kind::command) needs.programs = true;
     if (rule.kind == ReloadRule::Kind::process || rule.kind == ReloadRule::Kind::pidfile) needs.signals = true;
   }
-  if (settings.first_remote_server() == nullptr) return;  // no challenges
+  for (const Endpoint& endpoint : listeners_of(settings)) add_listener(endpoint, needs);
+  if (settings.first_remote_server() == nullptr) return;
   for (const std::string& challenge : settings.challenges) {
     if (challenge == "http-01" && settings.webroot) add_webroot(*settings.webroot, needs);
-    if (challenge == "http-01" && !settings.webroot) add_listener(settings.http_listen, needs);
-    if (challenge == "tls-alpn-01") add_listener(settings.alpn_listen, needs);
     if (challenge == "dns-01" && !settings.dns_hooks.empty()) needs.programs = true;
   }
 }
@@ -391,6 +405,9 @@ void Wiring::confine(const Configuration& configuration) {
   if (configuration.status_listen) add_listener(*configuration.status_listen, needs);
   for (const AlertRule& rule : configuration.alerts)
     if (rule.kind == AlertRule::Kind::command) needs.programs = true;
+  for (const CertificateSettings& settings : configuration.certificates)
+    for (const Endpoint& endpoint : listeners_of(settings))
+      if (!port_holders_.contains(endpoint.port)) port_holders_.emplace(endpoint.port, port_holder(endpoint.port));
   confinement_.emplace(needs);
   log_.debug(confinement_->describe().empty() ? "no rights are given up" : "given up: " + confinement_->describe());
 }
@@ -520,8 +537,18 @@ std::shared_ptr<Listener> Wiring::make_listener(const std::string& challenge, co
   std::vector<int> passed;
   for (PassedSocket& socket : passed_)
     if (socket.descriptor.valid() && is_for(socket, challenge, endpoint)) passed.push_back(socket.descriptor.release());
-  if (passed.empty()) return std::make_shared<Listener>(endpoint, describe_port_holder, log_);
+  if (passed.empty())
+    return std::make_shared<Listener>(
+        endpoint, [this](std::uint16_t port) { return describe_holder(port); }, log_);
   return std::make_shared<Listener>(passed, log_);
+}
+
+std::string Wiring::describe_holder(std::uint16_t port) const {
+  if (const std::optional<Process> seen = port_holder(port)) return describe(*seen);
+  const auto known = port_holders_.find(port);
+  if (known == port_holders_.end() || !known->second) return {};
+  const std::optional<Process> now = processes_.find(known->second->pid);
+  return now == known->second ? describe(*now) : "";
 }
 
 /// The same for those that share a listener.

@@ -98,6 +98,7 @@ class Wiring {
   template <class Listener>
   std::shared_ptr<Listener> make_listener(const std::string& challenge, const Endpoint& endpoint);
   std::string place_of(const std::string& challenge, const Endpoint& endpoint) const;
+  std::string describe_holder(std::uint16_t port) const;
   void warn_of_idle_sockets();
   Ownership ownership_for(const CertificateSettings& settings);
   void take_folder(const std::string& folder);
@@ -111,6 +112,7 @@ class Wiring {
   std::map<std::string, FileLock> folder_locks_;
   const std::shared_ptr<const AcmeServer> own_authority_;
   const std::shared_ptr<ClientAuthority> clients_;
+  std::map<std::uint16_t, std::optional<Process>> port_holders_;  ///< As seen when all processes could be looked at.
   std::optional<Confinement> confinement_;
 
   /// What many certificates share; made once for those that are told the same. An unchanged one stays equal (Managed).

@@ -132,10 +132,6 @@ void read_status(Process& process) {
   }
 }
 
-std::string describe(const Process& process) {
-  return printable(process.name) + " (pid " + std::to_string(process.pid) + ")";
-}
-
 Error gone(const Process& process) {
   return Error(Remedy::retry, describe(process) + " has ended meanwhile");
 }
@@ -201,15 +197,24 @@ void SystemProcesses::signal(const Process& process, int number) const {
                                         errno_text(errno));
 }
 
-std::string describe_port_holder(std::uint16_t port) {
+std::string describe(const Process& process) {
+  return printable(process.name) + " (pid " + std::to_string(process.pid) + ")";
+}
+
+std::optional<Process> port_holder(std::uint16_t port) {
   std::set<std::string> sockets = listening_inodes("/proc/net/tcp", port);
   sockets.merge(listening_inodes("/proc/net/tcp6", port));
-  if (sockets.empty()) return {};
+  if (sockets.empty()) return std::nullopt;
   for (const pid_t pid : all_pids()) {
     if (!has_one_open(pid, sockets)) continue;
-    if (const std::optional<Process> holder = SystemProcesses().find(pid)) return describe(*holder);
+    if (std::optional<Process> holder = SystemProcesses().find(pid)) return holder;
   }
-  return {};
+  return std::nullopt;
+}
+
+std::string describe_port_holder(std::uint16_t port) {
+  const std::optional<Process> holder = port_holder(port);
+  return holder ? describe(*holder) : "";
 }
 
 }  // namespace acme_agent

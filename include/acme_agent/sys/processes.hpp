@@ -73,7 +73,13 @@ class SystemProcesses final : public Processes {
 std::optional<std::string> why_unreadable(const Process& reader, const std::filesystem::path& path,
                                           const std::filesystem::path& visible_root);
 
-/// "mosquitto (pid 812)" for the process that listens on this TCP port, where the system lets us see; else empty.
+/// "mosquitto (pid 812)"
+std::string describe(const Process& process);
+
+/// The process that listens on this TCP port, where the system lets us see.
+std::optional<Process> port_holder(std::uint16_t port);
+
+/// The same in words; empty for none.
 std::string describe_port_holder(std::uint16_t port);
 
 }  // namespace acme_agent
