@@ -111,6 +111,7 @@ void tell_agent(const Desk& desk, const std::string& what) {
 }
 
 int make(const Desk& desk) {
+  const bool new_here = !Authority::open(authority_in(desk.state), desk.terms);
   const Authority authority = desk.any_authority();
   if (const std::optional<std::string> ignored = contradiction(desk.configuration, authority)) refuse(*ignored);
   authority.encrypt_keys();
@@ -122,6 +123,7 @@ int make(const Desk& desk) {
               << "\n  SHA-256    " << root.fingerprint_sha256() << "\n";
   std::cout << "devices      " << authority.list().size() << " certificates ('acme-agent ca list')\n"
             << "Next: acme-agent --domain broker.lan --server local, and acme-agent ca export > root.pem\n";
+  if (new_here) tell_agent(desk, "the authority for devices");
   return exit_ok;
 }
 

@@ -133,7 +133,7 @@ DeviceKit for_node_red(const DevicePapers& papers) {
   if (!papers.broker_roots.empty()) kit.advice += ", CA certificate " + shown(papers, "ca.pem");
   kit.advice += ",\nverify server certificate on.";
   if (papers.key)
-    kit.advice += " Or the keystore " + shown(papers, papers.name + ".p12") + " with the password " +
+    kit.advice += " For what takes a keystore only: " + shown(papers, papers.name + ".p12") + ", password " +
                   std::string(keystore_password) + ".";
   kit.advice += "\n";
   return kit;

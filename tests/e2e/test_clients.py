@@ -2,15 +2,13 @@
 
 import json
 import pathlib
-import signal
 
-from support import le_chains, mqtt, programs, tls_files
+from support import le_chains, mqtt, node_red, programs, tls_files
 from support.case import ServedCase
 from support.clients import CLIENTS, SOURCES, TASMOTA
 from support.skips import skip
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-NODE_RED = ROOT / "build/node-red/node_modules/node-red/red.js"
 
 
 class ClientsCase(ServedCase):
@@ -146,54 +144,35 @@ class CommandLine(ServedCase):
 class NodeRed(ServedCase):
     """The flow of examples/node-red in the real one."""
 
-    def flow(self, host):
-        """The example, with the port of our broker and perhaps another name."""
-        nodes = json.loads((ROOT / "examples/node-red/flow.json").read_text())
-        broker = next(node for node in nodes if node["type"] == "mqtt-broker")
-        self.assertEqual((broker["broker"], broker["port"]), (self.me.name, "8883"))
-        broker.update(broker=host, port=str(self.mqtt.port))
-        return json.dumps(nodes)
-
-    def start_node_red(self, name, host, **environment):
-        user_folder = self.folder / name
-        user_folder.mkdir()
-        (user_folder / "flow.json").write_text(self.flow(host))
-        hosts = user_folder / "hosts"
-        hosts.write_text(f"127.0.0.1 {host}\n")
-        program = self.program(name, [
-            "node", NODE_RED, "--userDir", user_folder, "--port", programs.free_port(), "-D", "uiHost=127.0.0.1",
-            "-D", "mqttReconnectTime=100", "-D", "telemetry.enabled=false", user_folder / "flow.json"],
-            env=programs.environment(HOME=user_folder, LD_PRELOAD="libnss_wrapper.so", NSS_WRAPPER_HOSTS=hosts, **environment))
-        self.addCleanup(lambda: program.running and program.send(signal.SIGKILL))  # it takes its time for a goodbye
-        return program
-
-    def assert_read(self, node_red, payload):
+    def assert_read(self, reader, payload):
         device = mqtt.Client(self.mqtt.plain_port, "sensor", tls=False)
         device.publish("tele/sensor/STATE", payload)
         device.close()
-        node_red.wait_for_output(payload)
+        reader.wait_for_output(payload)
 
     def test_the_example_flow_reads_messages_before_and_after_a_renewal_and_verifies_the_broker(self):
-        if not NODE_RED.exists():
+        if not node_red.is_here():
             skip("no-node-red")
+        example = node_red.flow()["mqtt-broker"]
+        self.assertEqual((example["broker"], example["port"]), (self.me.name, "8883"))
         self.serve()
         trusted = {"NODE_EXTRA_CA_CERTS": self.ca.root()}
-        node_red = self.start_node_red("node-red", self.me.name, **trusted)
-        no_root = self.start_node_red("node-red-without-root", self.me.name)
-        no_name = self.start_node_red("node-red-with-another-name", "other.example", **trusted)
+        reader = node_red.start(self, "node-red", self.me.name, self.mqtt.port, **trusted)
+        no_root = node_red.start(self, "node-red-without-root", self.me.name, self.mqtt.port)
+        no_name = node_red.start(self, "node-red-with-another-name", "other.example", self.mqtt.port, **trusted)
         connected = f"Connected to broker: mqtts://{self.me.name}:{self.mqtt.port}"
-        node_red.wait_for_output(connected, seconds=30)
-        self.assert_read(node_red, "before the renewal")
+        reader.wait_for_output(connected, seconds=30)
+        self.assert_read(reader, "before the renewal")
 
         code, output = self.me.renew("--force")
         self.assertEqual(code, 0, output)
         self.assert_served()
-        self.assert_read(node_red, "after the renewal")
-        self.assertEqual(node_red.output().count(connected), 1, "it was disconnected")
+        self.assert_read(reader, "after the renewal")
+        self.assertEqual(reader.output().count(connected), 1, "it was disconnected")
         del self.device
         self.mqtt.restart()
-        node_red.wait_for_output(connected, count=2)
-        self.assert_read(node_red, "with the new certificate")
+        reader.wait_for_output(connected, count=2)
+        self.assert_read(reader, "with the new certificate")
 
         for stranger in (no_root, no_name):
             stranger.wait_for_output("Connection failed to broker", seconds=30)

@@ -8,10 +8,11 @@ import shutil
 import ssl
 import tempfile
 
-from support import mqtt, programs, tls, tls_files
+from support import mqtt, node_red, programs, tls, tls_files
 from support.agent import EXIT_BAD, EXIT_GOOD, EXIT_NOT_SERVED, public_key
-from support.case import Case
+from support.case import Case, ServedCase
 from support.clients import CLIENTS, TASMOTA
+from support.skips import skip
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
 
@@ -274,14 +275,36 @@ class Devices(DevicesCase):
 
     def test_the_name_in_its_certificate_says_what_a_device_may_read_and_write(self):
         self.configure(with_acl=True)
-        lamp, node_red = self.issue("lamp"), self.issue("node-red")
+        lamp, flow = self.issue("lamp"), self.issue("node-red")
         self.serve()
-        reader = self.mqtt.hold_session("reader", certificate=node_red)
+        reader = self.mqtt.hold_session("reader", certificate=flow)
         reader.subscribe("#")
         writer = self.mqtt.hold_session("node-red", certificate=lamp)  # whatever it calls itself
         writer.publish("door/state", "open")
         writer.publish("lamp/state", "on")
         self.assertEqual(reader.next_message(), ("lamp/state", "on"))
+
+    def test_node_red_is_let_in_with_what_it_was_told_to_take_and_shut_out_when_that_is_revoked(self):
+        if not node_red.is_here():
+            skip("no-node-red")
+        self.configure(with_acl=True)
+        lamp = self.issue("lamp")
+        advice = self.good(self.me.run("ca", "issue", "node-red", self.folder / "flow", **{"for": "nodered"}))
+        told = re.search(r"certificate (\S+), private key (\S+), CA certificate (\S+),$", advice, re.M)
+        self.serve()
+        files = dict(zip(("cert", "key", "ca"), told.groups()))
+        flow = node_red.start(self, "node-red", "broker.lan", self.mqtt.port, tls=files)
+        stranger = node_red.start(self, "node-red-without-certificate", "broker.lan", self.mqtt.port, tls={"ca": files["ca"]})
+        flow.wait_for_output("Connected to broker", seconds=30)
+        self.mqtt.hold_session("lamp", certificate=lamp).publish("tele/lamp/STATE", "the lamp is on")
+        flow.wait_for_output("the lamp is on")
+
+        self.good(self.me.run("ca", "revoke", "node-red"))
+        self.good(self.me.once())
+        again = node_red.start(self, "node-red-revoked", "broker.lan", self.mqtt.port, tls=files)
+        for refused in (stranger, again):
+            refused.wait_for_output("Connection failed to broker", seconds=30)
+            self.assertNotIn("Connected to broker", refused.output())
 
     def test_devices_of_every_kind_are_let_in_and_shut_out(self):
         own = self.of_every_kind(self.issue("sound"))
@@ -301,6 +324,22 @@ class Devices(DevicesCase):
 
 class NewestDevices(Devices):
     broker_version = "newest"
+
+
+class BesideAServer(ServedCase):
+    """The broker's certificate is an ACME server's; only the devices get theirs from us."""
+
+    def test_the_broker_has_its_files_for_devices_as_soon_as_their_authority_is_made(self):
+        self.serve()
+        self.me.start()
+        self.me.wait_until_valid()
+        code, output = self.me.run("ca", "init")
+        self.assertEqual(code, EXIT_GOOD, output)
+        self.assertIn("the agent was told of the authority for devices", output)
+        self.assertTrue((self.me.cert_dir / "devices-ca.pem").exists() and (self.me.cert_dir / "devices.crl").exists())
+        _, output = self.me.run("ca", "init")
+        self.assertNotIn("was told", output)
+        self.assert_served()
 
 
 class RollOver(DevicesCase):
