@@ -16,6 +16,7 @@
 #include <acme_agent/broker/mosquitto_conf.hpp>
 #include <acme_agent/broker/probe.hpp>
 #include <acme_agent/doctor/mosquitto_advice.hpp>
+#include <acme_agent/net/alpn_listener.hpp>
 #include <acme_agent/net/http01_listener.hpp>
 #include <acme_agent/sys/processes.hpp>
 #include <acme_agent/sys/tcp.hpp>
@@ -55,7 +56,8 @@ class Visit {
     examine("reload", [&] { rehearse_reload(); });
     examine("mosquitto.conf", [&] { look_at_mosquitto(); });
     if (settings_.first_remote_server() != nullptr) {
-      examine("port", [&] { look_at_port(); });
+      examine("port", [&] { look_at_http_port(); });
+      examine("port", [&] { look_at_alpn_port(); });
       examine("server", [&] { look_at_server(); });
       examine("names", [&] { look_at_dns(); });
     }
@@ -256,14 +258,16 @@ class Visit {
     return std::find(settings_.challenges.begin(), settings_.challenges.end(), challenge) != settings_.challenges.end();
   }
 
+  bool is_held_for_agent(const Endpoint& endpoint) {
+    const std::string holder = describe_port_holder(endpoint.port);
+    if (!holder.starts_with("systemd (pid 1)") && !holder.starts_with("acme-agent (")) return false;
+    good("port", endpoint.text() + " is held by " + holder + " for the agent");
+    return true;
+  }
+
   /// Whether the port can be had, and whether a visit by the public name comes back to it.
-  void look_at_port() {
-    if (!proves_by("http-01") || settings_.webroot) return;
-    const std::string holder = describe_port_holder(settings_.http_listen.port);
-    if (holder.starts_with("systemd (pid 1)") || holder.starts_with("acme-agent (")) {
-      good("port", settings_.http_listen.text() + " is held by " + holder + " for the agent");
-      return;
-    }
+  void look_at_http_port() {
+    if (!proves_by("http-01") || settings_.webroot || is_held_for_agent(settings_.http_listen)) return;
     Log silent(LogLevel::error, LogFormat::text, clock_);
     Http01Listener listener(settings_.http_listen, describe_port_holder, silent);
     const auto answer = listener.publish("acme-agent-doctor", "acme-agent-doctor");
@@ -278,6 +282,16 @@ class Visit {
                  " does not come back to this machine",
              "no proof that it fails from outside, as many routers lead nobody back: is the port forwarded?");
     }
+  }
+
+  void look_at_alpn_port() {
+    if (!proves_by("tls-alpn-01") || is_held_for_agent(settings_.alpn_listen)) return;
+    Log silent(LogLevel::error, LogFormat::text, clock_);
+    AlpnListener listener(settings_.alpn_listen, describe_port_holder, silent);
+    const PrivateKey key = PrivateKey::generate(KeyType::ec256);
+    const Certificate shown = make_placeholder(key, settings_.identifiers, clock_.now(), patience);
+    listener.publish(main_name(), {key, CertificateChain({shown})});
+    good("port", listener.address() + " is free to answer tls-alpn-01");
   }
 
   static constexpr std::uint16_t public_port = 80;

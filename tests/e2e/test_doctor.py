@@ -127,11 +127,14 @@ class Faults(DoctorCase):
 
     def test_a_port_that_somebody_else_holds_is_told_with_who_it_is(self):
         self.serve()
-        with socket.socket() as taken:
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            taken.bind(("127.0.0.1", self.ca.http_port))
-            taken.listen()
-            self.assert_found("port", str(self.ca.http_port), "python", findings=self.findings())
+        for challenge, port in (("http-01", self.ca.http_port), ("tls-alpn-01", self.ca.tls_port)):
+            with socket.socket() as taken:
+                taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                taken.bind(("127.0.0.1", port))
+                taken.listen()
+                self.assert_found("port", str(port), "python", findings=self.findings(challenge=challenge))
+            self.assert_found("port", f"is free to answer {challenge}", verdict="good",
+                              findings=self.findings(exit_code=0, challenge=challenge))
 
     def test_a_server_that_cannot_be_reached(self):
         self.serve()
