@@ -3,6 +3,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <utility>
 
 #include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/error.hpp>
@@ -339,13 +340,13 @@ std::string to_json(const Record& record) {
             {"revoked", record.held->revoked},
             {"superseded", record.held->superseded}};
   const RenewalAdvice& advice = record.advice;
-  const ordered_json renewal_info = {{"id", text_or_null(advice.id)},
-                                     {"start", advice.window ? date(advice.window->start) : ordered_json()},
-                                     {"end", advice.window ? date(advice.window->end) : ordered_json()},
-                                     {"explanation_url", text_or_null(advice.explanation_url)},
-                                     {"next_check", date(advice.next_check)},
-                                     {"failures", advice.failures},
-                                     {"recalled", date(advice.recalled)}};
+  ordered_json renewal_info = {{"id", text_or_null(advice.id)},
+                               {"start", advice.window ? date(advice.window->start) : ordered_json()},
+                               {"end", advice.window ? date(advice.window->end) : ordered_json()},
+                               {"explanation_url", text_or_null(advice.explanation_url)},
+                               {"next_check", date(advice.next_check)},
+                               {"failures", advice.failures},
+                               {"recalled", date(advice.recalled)}};
   ordered_json served = ordered_json::array();
   for (const Served& seen : record.served) {
     served.push_back({{"endpoint", seen.endpoint},
@@ -354,14 +355,14 @@ std::string to_json(const Record& record) {
                       {"checked", format_rfc3339(seen.checked)},
                       {"detail", seen.detail}});
   }
-  const ordered_json deploy = {{"ok", record.deploy.ok},
-                               {"next_attempt", date(record.deploy.next_attempt)},
-                               {"last_error", text_or_null(record.deploy.last_error)},
-                               {"failures", record.deploy.failures},
-                               {"last_look", date(record.deploy.last_look)},
-                               {"last_told", date(record.deploy.last_told)},
-                               {"rejected", text_or_null(record.deploy.rejected)},
-                               {"stamp", text_or_null(record.deploy.stamp)}};
+  ordered_json deploy = {{"ok", record.deploy.ok},
+                         {"next_attempt", date(record.deploy.next_attempt)},
+                         {"last_error", text_or_null(record.deploy.last_error)},
+                         {"failures", record.deploy.failures},
+                         {"last_look", date(record.deploy.last_look)},
+                         {"last_told", date(record.deploy.last_told)},
+                         {"rejected", text_or_null(record.deploy.rejected)},
+                         {"stamp", text_or_null(record.deploy.stamp)}};
   ordered_json further_dirs = ordered_json::array();
   for (const std::string& folder : record.further_dirs) further_dirs.push_back({{"folder", folder}});
   return dump({{"version", our_version},
@@ -372,13 +373,13 @@ std::string to_json(const Record& record) {
                {"last_error", text_or_null(record.last_error)},
                {"failures", record.failures},
                {"interrupted", record.interrupted},
-               {"servers", servers},
-               {"held", held},
-               {"renewal_info", renewal_info},
+               {"servers", std::move(servers)},
+               {"held", std::move(held)},
+               {"renewal_info", std::move(renewal_info)},
                {"cert_dir", record.cert_dir.string()},
-               {"further_dirs", further_dirs},
-               {"deploy", deploy},
-               {"served", served}});
+               {"further_dirs", std::move(further_dirs)},
+               {"deploy", std::move(deploy)},
+               {"served", std::move(served)}});
 }
 
 template <class Document>

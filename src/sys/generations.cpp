@@ -1,10 +1,12 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdint>
 #include <set>
@@ -70,10 +72,17 @@ std::vector<Number> generations_in(const fs::path& folder) {
   return numbers;
 }
 
+/// What a link leads to; empty if it is none.
+fs::path target_of(const fs::path& link) {
+  std::array<char, NAME_MAX + 16> text;
+  const ssize_t size = ::readlink(link.c_str(), text.data(), text.size());
+  return size > 0 ? fs::path(std::string(text.data(), static_cast<std::size_t>(size))) : fs::path();
+}
+
 /// The generation that a link in `folder` leads to; 0 if the link or its target is not there.
 Number linked_generation(const fs::path& folder, const char* link) {
   std::error_code error;
-  const Number number = number_of(fs::read_symlink(folder / link, error));
+  const Number number = number_of(target_of(folder / link));
   return number != 0 && fs::is_directory(folder / name_of(number), error) ? number : 0;
 }
 
@@ -88,8 +97,7 @@ Number previous_generation(const fs::path& folder) {
 }
 
 bool is_our_link(const fs::path& folder, const fs::path& name) {
-  std::error_code error;
-  return fs::read_symlink(folder / name, error) == fs::path(data_link) / name;
+  return target_of(folder / name) == fs::path(data_link) / name;
 }
 
 /// Replaces whatever `name` is by a link, in one rename.
