@@ -83,8 +83,7 @@ const Certificates& certificates() {
 class Server {
  public:
   explicit Server(const std::string& certificate = "localhost", const std::string& mode = "tls")
-      : child_({"python3", std::filesystem::path(__FILE__).replace_filename("https_server.py").string(),
-                (certificates() / (certificate + ".pem")).string(), mode}) {}
+      : child_({"python3", HTTPS_SERVER, (certificates() / (certificate + ".pem")).string(), mode}) {}
 
   std::string place() const { return "localhost:" + child_.first_line(); }
   std::string url(const std::string& path) const { return "https://" + place() + path; }
