@@ -303,8 +303,9 @@ constexpr std::array table = {
            .repeatable = true,
            .set_agent = set_ca_name_constraint,
            .default_words = "it may certify every name",
-           .meaning = "domain or network, like home.arpa or 192.168.0.0/16, that it is made for: its root says that it "
-                      "certifies nothing else; ESPHome, Shelly and ESP-IDF refuse such a root",
+           .meaning =
+               "domain or network, like home.arpa or 192.168.0.0/16, that it is made for: its root says that it "
+               "certifies nothing else; what uses Mbed TLS or wolfSSL (ESPHome, Shelly, ESP-IDF) refuses such a root",
            .example = "home.arpa"},
     Option{.group = authority,
            .name = "ca-passphrase-file",

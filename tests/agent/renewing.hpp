@@ -59,4 +59,9 @@ struct Renewing {
   std::string serial(const std::string& name = "mydyn.example") { return held(name)->pair.chain.leaf().serial(); }
 };
 
+/// Of the certificate in the broker's folder.
+inline std::string deployed_serial(const Managed& managed) {
+  return Deployer::deployed(managed.target).value().chain.leaf().serial();
+}
+
 }  // namespace acme_agent::test

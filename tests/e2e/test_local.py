@@ -64,6 +64,13 @@ class Server(LocalCase):
                 self.assertRegex(output.strip(), client.no_root)
             self.good(self.me.renew("--force"))
 
+    def test_a_root_for_one_domain_is_refused_by_those_alone_of_whom_it_is_said(self):
+        self.me.options["domain"] = self.me.options["ca_name_constraint"] = "broker.lan"
+        self.serve()
+        refused = {client.name for client in CLIENTS
+                   if client.connect(self, self.mqtt.port, self.root, name="broker.lan")[0] != 0}
+        self.assertEqual(refused, {"Mbed TLS", "wolfSSL"})
+
     def test_a_device_stays_connected_over_a_renewal_and_the_running_agent_is_content_at_once(self):
         program = self.me.start()
         self.eventually((self.me.cert_dir / "fullchain.pem").exists, 10, "the first certificate")
