@@ -211,7 +211,7 @@ std::vector<IssuedDevice> Authority::revoke(const std::string& name_or_serial, s
 
 std::vector<Certificate> Authority::roots(TimePoint now) const {
   std::vector<Certificate> certificates;
-  for (const Root& root : roots_in(folder_, now)) certificates.push_back(root.certificate);
+  for (const Root& root : roots_in_line(folder_, now)) certificates.push_back(root.certificate);
   return certificates;
 }
 

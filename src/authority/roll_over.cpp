@@ -1,5 +1,7 @@
 #include "roll_over.hpp"
 
+#include <algorithm>
+
 #include <acme_agent/base/dates.hpp>
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
@@ -51,8 +53,23 @@ Validity from_now(TimePoint now, Duration lifetime) {
   return {now - Duration(1h), now + lifetime};
 }
 
+std::vector<Root> roots_in_line(const std::filesystem::path& authority, TimePoint now) {
+  std::vector<Root> begun = all_roots(authority);
+  std::erase_if(begun, [now](const Root& root) { return root.certificate.validity().not_before > now; });
+  std::ranges::sort(begun, {}, [](const Root& root) { return root.certificate.validity().not_before; });
+  for (const Root& first : begun) {
+    if (first.cross) continue;  // another has signed it
+    std::vector<Root> line{first};
+    for (const Root& next : begun)
+      if (next.cross && next.cross->issuer() == line.back().certificate.subject()) line.push_back(next);
+    std::erase_if(line, [now](const Root& root) { return root.certificate.validity().not_after < now; });
+    if (!line.empty()) return {line.rbegin(), line.rend()};
+  }
+  return {};
+}
+
 std::optional<Root> newest_root(const std::filesystem::path& authority, TimePoint now) {
-  const std::vector<Root> roots = roots_in(authority, now);
+  const std::vector<Root> roots = roots_in_line(authority, now);
   if (!roots.empty()) return roots.front();
   const std::optional<TimePoint> first = first_root_since(authority);
   if (first && now < *first)

@@ -28,6 +28,11 @@ struct Current {
   Servers servers;
 };
 
+/// What clients are told of and that is valid at `now`, the newest first: each was signed by the one after it here. Of
+/// several that one root has signed, only the first to begin is in line: a clock that was ahead has made the others,
+/// and who knows the one in line alone would not accept them when they begin.
+std::vector<Root> roots_in_line(const std::filesystem::path& authority, TimePoint now);
+
 /// Nothing if all have ended. Throws Error (retry) if all begin later, as a clock that is wrong has it.
 std::optional<Root> newest_root(const std::filesystem::path& authority, TimePoint now);
 

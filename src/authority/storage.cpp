@@ -57,6 +57,13 @@ void keep_valid(std::vector<Made>& all, TimePoint now) {
   });
 }
 
+}  // namespace
+
+Error missing(const std::filesystem::path& path) {
+  return Error(Remedy::ask_operator, "the authority is damaged: " + printable(path.native()) +
+                                         " is missing: put the folder back from a backup");
+}
+
 std::vector<Root> all_roots(const std::filesystem::path& authority) {
   std::vector<Root> roots;
   for (const std::filesystem::path& folder : folders_in(authority / "roots")) {
@@ -65,13 +72,6 @@ std::vector<Root> all_roots(const std::filesystem::path& authority) {
     roots.push_back({folder, read_certificate(folder / "root.pem"), read_certificate(folder / "devices.pem"), cross});
   }
   return roots;
-}
-
-}  // namespace
-
-Error missing(const std::filesystem::path& path) {
-  return Error(Remedy::ask_operator, "the authority is damaged: " + printable(path.native()) +
-                                         " is missing: put the folder back from a backup");
 }
 
 std::vector<Root> roots_in(const std::filesystem::path& authority, TimePoint now) {

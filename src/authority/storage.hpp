@@ -34,6 +34,9 @@ struct Servers {
 /// What is told where a part of an authority is not there.
 Error missing(const std::filesystem::path& path);
 
+/// Ended or not yet begun as well, in no order. Throws Error (ask_operator) for what is damaged.
+std::vector<Root> all_roots(const std::filesystem::path& authority);
+
 /// Those that are valid at `now`, the newest first. Throw Error (ask_operator) for what is damaged.
 std::vector<Root> roots_in(const std::filesystem::path& authority, TimePoint now);
 std::vector<Servers> servers_in(const std::filesystem::path& authority, TimePoint now);

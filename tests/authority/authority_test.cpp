@@ -277,6 +277,33 @@ TEST_CASE("a clock that was far ahead for a while costs nothing") {
   CHECK(lan.broker(lan.admit("pow")) == "ok");
 }
 
+TEST_CASE("the root that a clock years ahead has made never takes the place of the one that was made in time") {
+  for (const Duration ahead : {9 * a_year, 14 * a_year, 60 * a_year}) {
+    Lan lan;
+    const TimePoint begin = lan.clock.now();
+    const std::string first = lan.roots();
+    lan.clock.advance(5 * a_year);
+    const TimePoint right = lan.clock.now();
+    lan.clock.advance(ahead);
+    lan.serve();
+    lan.clock.set(right + 1h);
+    CHECK(lan.roots() == first);
+    std::vector<std::pair<TimePoint, std::string>> told;  // a client every half year, each of the newest root
+    while (lan.clock.now() < begin + 70 * a_year) {
+      const CertificateChain served = lan.serve();
+      told.emplace_back(lan.clock.now(), lan.authority().roots(lan.clock.now()).front().pem());
+      CAPTURE(lan.clock.now().time_since_epoch().count());
+      for (const auto& [since, root] : told) {
+        CAPTURE(since.time_since_epoch().count());
+        if (lan.clock.now() < since + 10 * a_year) CHECK(lan.client(root, served) == "ok");
+      }
+      for (const Certificate& root : lan.authority().roots(lan.clock.now()))
+        CHECK(lan.client(root.pem(), served) == "ok");
+      lan.clock.advance(182 * a_day);
+    }
+  }
+}
+
 TEST_CASE("by a clock before its making nothing is issued") {
   Lan lan;
   const auto before = files_in(lan.folder);
