@@ -16,7 +16,6 @@ constexpr Duration day = std::chrono::hours(24);
 constexpr Duration list_lifetime = 30 * day;
 constexpr Duration kept_on_list = 60 * day;  // RFC 5280 3.3: on one list more than it is in date
 constexpr std::size_t largest = 16 << 20;
-constexpr int probe_reason = 9;  // privilegeWithdrawn, which no device is revoked for
 
 /// Of a root and of its authority for devices.
 struct Lists {

@@ -2,6 +2,7 @@
 
 #include <acme_agent/base/error.hpp>
 
+#include "lists_of_revoked.hpp"
 #include "pair_files.hpp"
 #include "reader_group.hpp"
 
@@ -14,16 +15,17 @@ Installation::Installation(const DeploymentTarget& target, const CertifiedKey& p
     : target_(target),
       pair_(pair),
       readers_(readers),
+      now_(now),
       folder_(target.folder),
-      beside_(find_client_files(now)),
+      beside_(find_client_files()),
       stamp_(Deployer::stamp(target)),
       was_there_((stamp_ == stamp && have_content(target.folder, beside_)) || lies_there()) {}
 
 /// Where they are not to be had they stay as they are: Mosquitto 2.1 ends when its crlfile is gone, and 2.0 lets in
 /// whoever was revoked.
-std::vector<GenerationFolder::File> Installation::find_client_files(TimePoint now) {
+std::vector<GenerationFolder::File> Installation::find_client_files() {
   try {
-    if (target_.clients) clients_ = target_.clients->files(now);
+    if (target_.clients) clients_ = target_.clients->files(now_);
   } catch (const std::exception& error) {  // whatever it is, the certificate is deployed
     trouble_ = error.what();
   }
@@ -96,9 +98,16 @@ std::optional<CertifiedKey> Installation::pair_before() const {
   return generation ? read_pair(*generation) : std::nullopt;
 }
 
+/// The list there does what ours does. New files may be as unreadable as those that broke the handshakes.
+bool Installation::tells_devices_as_well(const fs::path& generation) const {
+  if (have_content(generation, beside_)) return true;
+  const std::optional<Secret> before = read_file(generation / client_files[1]);
+  return before && clients_ && revokes_as_much(before->reveal(), clients_->crl, now_);
+}
+
 void Installation::put_back(const CertifiedKey& before) {
   const std::optional<fs::path> generation = folder_.previous();
-  if (generation && have_content(*generation, beside_))
+  if (generation && tells_devices_as_well(*generation))
     folder_.activate(*generation);
   else
     folder_.activate(folder_.prepare(files_for(before), choose_ownership()));

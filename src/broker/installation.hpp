@@ -37,7 +37,7 @@ class Installation {
   /// The pair of the generation before; nothing if there is none.
   std::optional<CertifiedKey> pair_before() const;
 
-  /// Puts that pair back, everywhere. What tells devices by their certificates never goes back.
+  /// Puts that pair back, everywhere. A list that would let in a revoked device never goes back.
   void put_back(const CertifiedKey& before);
 
   /// Why some reader could not read the files in the folder.
@@ -56,15 +56,17 @@ class Installation {
   std::string stamp() const;
 
  private:
-  std::vector<GenerationFolder::File> find_client_files(TimePoint now);
+  std::vector<GenerationFolder::File> find_client_files();
   std::vector<GenerationFolder::File> files_for(const CertifiedKey& pair) const;
   bool lies_there() const;
   Ownership choose_ownership() const;
   std::optional<std::string> why_unreadable_in(const std::filesystem::path& folder) const;
+  bool tells_devices_as_well(const std::filesystem::path& generation) const;
 
   const DeploymentTarget& target_;
   const CertifiedKey& pair_;
   const std::vector<Process>& readers_;
+  const TimePoint now_;
   GenerationFolder folder_;
   std::string trouble_;
   std::optional<ClientFiles> clients_;

@@ -44,11 +44,11 @@ class Devices final : public ClientAuthority {
 
   bool exists() const override { return true; }
 
-  void sign(std::uint64_t number, bool revoked) {
-    const Validity validity = always();
+  void sign(std::uint64_t number, bool revoked, const std::string& stolen = "", const Validity& validity = always()) {
     RevocationList unsigned_list{
         .number = number, .this_update = validity.not_before, .next_update = validity.not_after};
     if (revoked) unsigned_list.revoked.push_back({revoked_.chain.leaf().serial(), validity.not_before});
+    if (!stolen.empty()) unsigned_list.revoked.push_back({stolen, validity.not_before});
     list = make_crl(root_, unsigned_list);
   }
 
@@ -205,13 +205,13 @@ TEST_CASE("where an authority is no more, its last list stays, as the broker may
   CHECK(t.file("devices.crl") == t.devices->list);
 }
 
-TEST_CASE("when a pair has to go back, the list does not go with it") {
+TEST_CASE("when a pair has to go back, a list with one more device does not go with it") {
   Asking t;
   t.deploy();
   const CertifiedKey before = t.held;
   t.clock.advance(day);
   t.held = {other_rsa_key(), t.ca.issue(other_rsa_key(), t.target.identifiers, {t.clock.now(), t.clock.now() + day})};
-  t.devices->sign(2, true);
+  t.devices->sign(2, true, "5701e2");
   t.processes.on_signal = [&t, first = true](const Process&, int) mutable {
     if (std::exchange(first, false)) write_file(t.folder / "privkey.pem", "", {});
     t.broker.load();
@@ -235,6 +235,32 @@ TEST_CASE("a pair goes back to the very files that the broker could read, where 
   };
   CHECK(t.deploy().rolled_back);
   CHECK(fs::read_symlink(t.folder / "..data") == generation);
+}
+
+TEST_CASE("a list that was merely signed again, and breaks the handshakes, leaves the files that did not") {
+  struct Case {
+    std::string stolen;  ///< Revoked by the list before.
+    Validity before;
+    bool goes_back;
+  };
+  const TimePoint now = FakeClock().now();
+  for (const Case& one :
+       {Case{"", always(), true}, Case{"5701e2", always(), true},
+        Case{"", {always().not_before, now + day - 1s}, false}, Case{"", {now + 2 * day, always().not_after}, false}}) {
+    Asking t;
+    t.devices->sign(1, true, one.stolen, one.before);
+    t.deploy();
+    const fs::path generation = fs::read_symlink(t.folder / "..data");
+    t.clock.advance(day);
+    t.devices->sign(2, true);
+    t.processes.on_signal = [&t, first = true](const Process&, int) mutable {
+      if (std::exchange(first, false)) write_file(t.folder / "..data" / "privkey.pem", "", {});
+      t.broker.restart();  // a listener that asks for certificates begins with nothing at a reload
+    };
+    CHECK(t.deploy().rolled_back);
+    CAPTURE(one.stolen);
+    CHECK((fs::read_symlink(t.folder / "..data") == generation) == one.goes_back);
+  }
 }
 
 TEST_CASE("a placeholder has them beside it, so that a broker which names them can start") {

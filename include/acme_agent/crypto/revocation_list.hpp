@@ -11,6 +11,10 @@
 
 namespace acme_agent {
 
+/// CRLReason privilegeWithdrawn: of certificates that were made to be revoked, so that a list can be seen at work. No
+/// device is revoked for it.
+inline constexpr int probe_reason = 9;
+
 /// One certificate that is not to be accepted any more.
 struct RevokedCertificate {
   std::string serial;  ///< As Certificate::serial() has it.
