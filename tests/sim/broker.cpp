@@ -3,7 +3,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include <acme_agent/base/error.hpp>
+#include <acme_agent/crypto/revocation_list.hpp>
 #include <acme_agent/sys/tcp.hpp>
 
 namespace acme_agent {
@@ -28,15 +31,17 @@ TlsPeer look_at_tls_server(int, const std::string&, TlsClient client, Duration, 
   if (const CertificateChain* shown = sim::listening_broker->shown_to(client)) {
     peer.chain = *shown;
     peer.completed = true;
+    peer.asks_for_certificate = sim::listening_broker->asks_devices();
   } else {
     peer.failure = "handshake failure";
   }
   return peer;
 }
 
-std::optional<std::string> why_client_is_refused(int, const std::string&, const CertifiedKey&, Duration,
+std::optional<std::string> why_client_is_refused(int, const std::string&, const CertifiedKey& client, Duration,
                                                  const std::stop_token&) {
-  return std::nullopt;
+  const std::string verdict = sim::listening_broker->admits(client.chain.leaf());
+  return verdict == "ok" ? std::nullopt : std::optional(verdict);
 }
 
 bool opens_websocket(int, const std::string&, Duration, const std::stop_token&) {
@@ -119,7 +124,9 @@ void Broker::load_and_note() {
 
 void Broker::load() {
   const Unlimited as_another_process;
+  if (asks_devices_) slots_ = {};
   if (!may_read("fullchain.pem", Fault::files_unreadable)) return;
+  if (asks_devices_ && !load_lists()) return;
   try {
     const std::optional<Secret> pem = read_file(folder_ / "fullchain.pem");
     if (!pem) return;
@@ -138,6 +145,27 @@ void Broker::load() {
     other.key = key;
   } catch (const Error&) {  // a line in its log
   }
+}
+
+bool Broker::load_lists() {
+  const std::optional<Secret> ca = read_file(folder_ / "devices-ca.pem");
+  const std::optional<Secret> crl = read_file(folder_ / "devices.crl");
+  if (!ca || !crl) return false;
+  if (ca->reveal() == ca_ && crl->reveal() == crl_) return true;
+  ca_ = ca->reveal();
+  crl_ = crl->reveal();
+  opinions_.clear();
+  lists_until_.reset();
+  for (const RevocationList& list : read_crls(crl_))
+    lists_until_ = std::min(lists_until_.value_or(*list.next_update), *list.next_update);
+  return true;
+}
+
+std::string Broker::admits(const Certificate& device) const {
+  if (ca_.empty()) return "no cafile was read";
+  const TimePoint now = world_.now() + world_.clock_offset();
+  const auto known = opinions_.try_emplace(device.handle(), OfDevice{device, {}}).first;
+  return known->second.opinion.at(now, "", [&] { return test::Verification{ca_, {device}, now, false, "", crl_}; });
 }
 
 const CertificateChain* Broker::shown_to(TlsClient client) const {

@@ -28,6 +28,7 @@ enum class Fault {
   no_descriptors,
   broker_not_restarted,  ///< Though another kind of key needs that; drawn with Event::key_change.
   server_busy,           ///< It has named a moment with Retry-After; drawn with ca_errors.
+  owner_awaited,  ///< For a certificate of our own authority that a clock ahead has issued: only its owner may tell.
 };
 
 struct FaultRate {
@@ -65,6 +66,23 @@ inline constexpr std::array event_rates{
     EventRate{Event::crash, 12},         EventRate{Event::broker_restart, 4}, EventRate{Event::revocation, 0.3},
     EventRate{Event::account_lost, 0.1}, EventRate{Event::key_change, 0.15},
 };
+
+// What people do whose broker has its certificate from our own authority (--local).
+inline constexpr int first_clients = 3;
+inline constexpr int first_devices = 5;
+inline constexpr int most_clients = 8;
+inline constexpr int most_devices = 10;
+inline constexpr double new_clients_per_year = 0.4;
+inline constexpr double new_devices_per_year = 1;
+inline constexpr double revocations_per_year = 0.4;
+inline constexpr double absences_per_year = 0.4;  ///< Of each device.
+inline constexpr Duration shortest_absence = days(20);
+inline constexpr Duration longest_absence = days(400);
+inline constexpr Duration shortest_device_lifetime = days(365);
+inline constexpr Duration shortest_until_told_again = days(365);  ///< A client of the newest root.
+inline constexpr Duration longest_until_told_again = days(3650);
+inline constexpr Duration shortest_until_owner_comes = 1h;
+inline constexpr Duration longest_until_owner_comes = days(3);
 
 constexpr int steps_to_a_crash = 90;  ///< At most; each as likely as any other.
 constexpr Duration shortest_restart = 1s;

@@ -1,6 +1,6 @@
-// acme-agent-sim [--seed N] [--runs N] [--years N] [--jobs N] [--trouble PERCENT] [--first] [--verbose]
+// acme-agent-sim [--seed N] [--runs N] [--years N] [--jobs N] [--trouble PERCENT] [--local] [--first] [--verbose]
 // Plays that many runs from that seed on, each of so many years (a decade); a run that goes wrong names its seed, and
-// is the last one with --first.
+// is the last one with --first. With --local the certificate is of our own authority, of which devices have some, too.
 
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -26,14 +26,15 @@ struct Options {
   int trouble = 100;
   bool verbose = false;
   bool first = false;
+  bool local = false;
 };
 
 Options read(int argc, char** argv) {
   Options options;
   for (int i = 1; i < argc; ++i) {
     const std::string_view word = argv[i];
-    if (word == "--verbose" || word == "--first") {
-      (word == "--first" ? options.first : options.verbose) = true;
+    if (word == "--verbose" || word == "--first" || word == "--local") {
+      (word == "--first" ? options.first : word == "--local" ? options.local : options.verbose) = true;
       continue;
     }
     const unsigned long long value = i + 1 < argc ? std::strtoull(argv[i + 1], nullptr, 10) : 0;
@@ -50,8 +51,8 @@ Options read(int argc, char** argv) {
       options.jobs = static_cast<int>(value);
     else {
       std::fprintf(stderr,
-                   "usage: acme-agent-sim [--seed N] [--runs N] [--years N] [--jobs N] [--trouble PERCENT] [--first] "
-                   "[--verbose]\n");
+                   "usage: acme-agent-sim [--seed N] [--runs N] [--years N] [--jobs N] [--trouble PERCENT] [--local] "
+                   "[--first] [--verbose]\n");
       std::exit(2);
     }
   }
@@ -71,23 +72,31 @@ bool play(const Options& options, std::atomic<int>& begun) {
   bool good = true;
   for (int run = begun++; run < options.runs; run = begun++) {
     const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(run);
-    const acme_agent::sim::Result result = acme_agent::sim::simulate(seed, std::chrono::hours(8766) * options.years,
-                                                                     options.trouble / 100.0, options.verbose);
+    const acme_agent::sim::Result result = acme_agent::sim::simulate(
+        seed, {std::chrono::hours(8766) * options.years, options.trouble / 100.0, options.local, options.verbose});
     sum.passes += result.passes;
     sum.requests += result.requests;
     sum.issued += result.issued;
     sum.expired += result.expired;
     sum.crashes += result.crashes;
+    sum.household.add(result.household);
     if (result.verdict.empty()) continue;
     good = false;
-    std::printf("seed %llu failed %s\n  replay: acme-agent-sim --seed %llu --years %d --trouble %d --verbose\n",
+    std::printf("seed %llu failed %s\n  replay: acme-agent-sim --seed %llu --years %d --trouble %d%s --verbose\n",
                 static_cast<unsigned long long>(seed), result.verdict.c_str(), static_cast<unsigned long long>(seed),
-                options.years, options.trouble);
+                options.years, options.trouble, options.local ? " --local" : "");
     std::fflush(stdout);
     if (options.first) break;
   }
   std::printf("%d passes, %d requests, %d certificates, %d of them expired as faults lasted too long, %d deaths\n",
               sum.passes, sum.requests, sum.issued, sum.expired, sum.crashes);
+  if (options.local) {
+    const acme_agent::sim::HouseholdCounts& of = sum.household;
+    std::printf(
+        "%d roll-overs of a root, %d of the issuer of servers, %d of that of devices; %d certificates of "
+        "devices, %d of them revoked; %d roots given to clients; %d good verdicts; the owner came %d times\n",
+        of.roots, of.servers, of.device_issuers, of.devices, of.revoked, of.clients, of.verdicts, of.forced);
+  }
   std::fflush(stdout);
   return good;
 }

@@ -78,8 +78,8 @@ extern "C" int open(const char* path, int flags, ...) {
   return static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags, mode));
 }
 
-// Keys and chains are what the time would go into: an RSA key is made once and used again in turn, and what was read
-// before is not parsed again.
+// Keys and chains are what the time would go into: an RSA key is made once and used again in turn, and what was read or
+// checked before is not parsed or checked again.
 acme_agent::PrivateKey make_key(acme_agent::KeyType type) asm(
     "__real__ZN10acme_agent10PrivateKey8generateENS_7KeyTypeE");
 acme_agent::PrivateKey cached_key(acme_agent::KeyType type) asm(
@@ -92,6 +92,10 @@ acme_agent::CertificateChain parse_chain(std::string_view pem) asm(
     "__real__ZN10acme_agent16CertificateChain8from_pemESt17basic_string_viewIcSt11char_traitsIcEE");
 acme_agent::CertificateChain parsed_chain(std::string_view pem) asm(
     "__wrap__ZN10acme_agent16CertificateChain8from_pemESt17basic_string_viewIcSt11char_traitsIcEE");
+bool check_signature(const acme_agent::Certificate& certificate,
+                     const acme_agent::Certificate& issuer) asm("__real__ZNK10acme_agent11Certificate9signed_byERKS0_");
+bool checked_signature(const acme_agent::Certificate& certificate, const acme_agent::Certificate& issuer) asm(
+    "__wrap__ZNK10acme_agent11Certificate9signed_byERKS0_");
 
 namespace {
 
@@ -99,6 +103,7 @@ template <class T>
 using Known = std::map<std::string, T, std::less<>>;
 Known<acme_agent::PrivateKey> known_keys;
 Known<acme_agent::CertificateChain> known_chains;
+Known<bool> known_signatures;
 std::map<std::uint64_t, acme_agent::Secret> made_keys;
 
 /// What `make` makes, from memory where it is known; random numbers are drawn alike in both cases.
@@ -109,7 +114,7 @@ T remembered(std::map<Key, T, std::less<>>& known, const Key& what, Make make) {
   const acme_agent::sim::Dice before = random_bytes;
   T made = make();
   random_bytes = before;
-  if (known.size() >= 16) known.clear();
+  if (known.size() >= 64) known.clear();
   known.emplace(what, made);
   return made;
 }
@@ -123,6 +128,7 @@ void seed_random_bytes(std::uint64_t seed) {
   random_bytes = Dice(seed ^ 0x5eedu);
   known_keys.clear();
   known_chains.clear();
+  known_signatures.clear();
 }
 
 }  // namespace acme_agent::sim
@@ -146,4 +152,9 @@ acme_agent::PrivateKey parsed_key(const acme_agent::Secret& pem) {
 
 acme_agent::CertificateChain parsed_chain(std::string_view pem) {
   return remembered(known_chains, std::string(pem), [&] { return parse_chain(pem); });
+}
+
+bool checked_signature(const acme_agent::Certificate& certificate, const acme_agent::Certificate& issuer) {
+  return remembered(known_signatures, certificate.der() + issuer.der(),
+                    [&] { return check_signature(certificate, issuer); });
 }

@@ -13,8 +13,11 @@
 #include <acme_agent/agent/agenda.hpp>
 #include <acme_agent/agent/renewer.hpp>
 #include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/local_server.hpp>
 
 #include "broker.hpp"
+#include "household.hpp"
+#include "own_authority.hpp"
 #include "seams.hpp"
 #include "support/fake_ca.hpp"
 #include "support/quiet_log.hpp"
@@ -120,7 +123,7 @@ struct Server {
 
 class Simulation {
  public:
-  Simulation(std::uint64_t seed, Duration length, double trouble, bool verbose);
+  Simulation(std::uint64_t seed, const Life& life);
   ~Simulation();
 
   Result run();
@@ -129,10 +132,13 @@ class Simulation {
   class Wire;
 
   void add_server(const std::string& base, const std::string& title);
+  void add_own_authority(std::uint64_t seed);
   void on_event(Event event);
   void on_fault(Fault fault, bool begins);
   void break_advice(bool broken, double how);
   void issued(std::size_t server, const Certificate& leaf);
+  void issued_here(const CertificateChain& chain, TimePoint by_clock);
+  void judge_if_early();
   void told(const std::string& url, const Response& response);
   void ordered();
 
@@ -165,6 +171,9 @@ class Simulation {
   std::optional<Renewer> renewer_;
   std::optional<Agenda> agenda_;
   TimePoint latest_;  ///< By the agent's clock, as its loop keeps it.
+  std::optional<Household> household_;
+  std::string issuers_here_;  ///< What came last with a certificate of our own authority.
+  bool forced_ = false;       ///< The owner has told the agent to replace that, and it has not yet.
 
   Result result_;
   std::map<std::string, Fate> fates_;           ///< By fingerprint.
@@ -263,17 +272,17 @@ fs::path new_folder() {
   return pattern;
 }
 
-Simulation::Simulation(std::uint64_t seed, Duration length, double trouble, bool verbose)
-    : world_(seed, length, trouble),
+Simulation::Simulation(std::uint64_t seed, const Life& life)
+    : world_(seed, life.length, life.trouble, !life.local),
       folder_(new_folder()),
       state_(folder_ / "state"),
-      log_(verbose ? LogLevel::debug : LogLevel::error, LogFormat::text, clock_,
-           verbose ? 2 : ::open("/dev/null", O_WRONLY | O_CLOEXEC)),
-      broker_(world_, folder_ / "state" / "live" / name) {
+      log_(life.verbose ? LogLevel::debug : LogLevel::error, LogFormat::text, clock_,
+           life.verbose ? 2 : ::open("/dev/null", O_WRONLY | O_CLOEXEC)),
+      broker_(world_, folder_ / "state" / "live" / name, life.local) {
   seed_random_bytes(seed);
   Dice& dice = world_.dice();
-  add_server("https://acme-v02.api.letsencrypt.org", "Let's Encrypt");
-  if (dice.chance(share_with_second_server)) add_server("https://second.example", "the second");
+  if (!life.local) add_server("https://acme-v02.api.letsencrypt.org", "Let's Encrypt");
+  if (!life.local && dice.chance(share_with_second_server)) add_server("https://second.example", "the second");
   int weight = 0;
   for (const Lifetime& each : lifetimes) weight += each.weight;
   const auto draw_lifetime = [&] {
@@ -302,6 +311,7 @@ Simulation::Simulation(std::uint64_t seed, Duration length, double trouble, bool
   managed_.target.probes = {{"127.0.0.1", 8883}};
   managed_.target.reloaders = {reload_by_hangup(world_, broker_)};
   managed_.solvers = {answers_};
+  if (life.local) add_own_authority(seed);
   world_.on_event = [this](Event event) { on_event(event); };
   world_.on_fault = [this](Fault fault, bool begins) { on_fault(fault, begins); };
   listening_broker = &broker_;
@@ -329,6 +339,30 @@ void Simulation::add_server(const std::string& base, const std::string& title) {
   });
   server.as_known = std::make_shared<const AcmeServer>(
       AcmeServer{server.ca->directory_url(), title, [this, number] { return std::make_unique<Wire>(*this, number); }});
+}
+
+/// As Wiring has it for `--server local`.
+void Simulation::add_own_authority(std::uint64_t seed) {
+  const fs::path folder = folder_ / "state" / "authority";
+  const AuthorityTerms terms{KeyType::ec256};
+  OwnAuthority own = issue_with(folder, terms, log_);
+  own.issue = [this, issue = std::move(own.issue)](const PrivateKey& key, const std::vector<Identifier>& names,
+                                                   TimePoint now, bool may_make) {
+    CertificateChain chain = issue(key, names, now, may_make);
+    issued_here(chain, now);
+    return chain;
+  };
+  const std::string url(local_server);
+  managed_.servers = {std::make_shared<const AcmeServer>(
+      AcmeServer{.url = url, .name = url, .connect = {}, .external_account = {}, .own = std::move(own)})};
+  managed_.solvers.clear();
+  managed_.target.clients = clients_of(folder, terms, log_);
+  const auto tell_agent = [this](bool force) {
+    if (!agenda_) return;
+    forced_ |= force;
+    agenda_->hurry(name, {.look = true, .now = true, .force = force});
+  };
+  household_.emplace(world_, broker_, folder, seed, tell_agent, [this](const std::string& why) { condemn(why); });
 }
 
 void Simulation::on_event(Event event) {
@@ -361,6 +395,7 @@ void Simulation::on_fault(Fault fault, bool begins) {
   if (fault == Fault::agent_away && begins) world_.kill();
   if (fault == Fault::broker_away && begins) broker_.stop();
   if ((fault == Fault::files_unreadable || fault == Fault::key_unreadable) && begins) broker_.remember_readable();
+  if (fault == Fault::owner_awaited && !begins) household_->owner_comes();
   if (fault == Fault::advice_broken) break_advice(begins, world_.strength(fault));
 }
 
@@ -392,13 +427,30 @@ void Simulation::issued(std::size_t server, const Certificate& leaf) {
   const auto before = fates_.find(from.last_issued);
   if (before != fates_.end() && !before->second.held && world_.calm() && before->second.due() > world_.now())
     condemn("a second certificate was issued for one renewal: the one before was never held");
+  judge_if_early();
+  from.last_issued = fingerprint;
+  fates_[fingerprint] = {.validity = leaf.validity(), .server = server};
+  by_name_[renewal_info_id(leaf)] = fingerprint;
+}
+
+void Simulation::judge_if_early() {
   const auto held = fates_.find(held_);
   if (held != fates_.end() && !held->second.revoked && key_changed_ < held_since_ &&
       world_.now() + 10min < held->second.earliest() && world_.memory_for() > mended_within)
     condemn("the certificate held was renewed before " + format_rfc3339(held->second.earliest()));
-  from.last_issued = fingerprint;
-  fates_[fingerprint] = {.validity = leaf.validity(), .server = server};
-  by_name_[renewal_info_id(leaf)] = fingerprint;
+}
+
+/// Nobody but the owner may say that a certificate which begins later is of a clock that was ahead.
+void Simulation::issued_here(const CertificateChain& chain, TimePoint by_clock) {
+  ++result_.issued;
+  eventful_ = true;
+  const auto held = fates_.find(held_);
+  if (held != fates_.end() && by_clock + 1h < held->second.validity.not_before && !forced_)
+    condemn("a certificate was issued by a clock that is before the begin of the one held");
+  if (chain.rest_pem() == issuers_here_ && !forced_) judge_if_early();
+  issuers_here_ = chain.rest_pem();
+  forced_ = false;
+  fates_[chain.leaf().fingerprint_sha256()] = {.validity = chain.leaf().validity()};
 }
 
 void Simulation::told(const std::string& url, const Response& response) {
@@ -519,7 +571,8 @@ void Simulation::look_after_broker() {
   }
   if (!broker_.up() && !world_.is_on(Fault::broker_away)) {
     std::error_code none;
-    if (!ever_served_ && !fs::exists(fs::path(managed_.target.folder) / "privkey.pem", none)) return;
+    const char* last_to_lie_there = broker_.asks_devices() ? "devices.crl" : "privkey.pem";
+    if (!ever_served_ && !fs::exists(fs::path(managed_.target.folder) / last_to_lie_there, none)) return;
     broker_.start();
     if (broker_.refused_to_start()) condemn("the broker cannot start with what lies in its folder");
   }
@@ -547,6 +600,7 @@ void Simulation::judge() {
   }
   judge_held();
   judge_day();
+  if (household_) household_->live();
 }
 
 void Simulation::judge_served(const Broker::Shown& shown) {
@@ -632,13 +686,14 @@ Result Simulation::run() {
       nap = std::clamp<Duration>(*wake - clock_.now(), 0ms, longest_nap);
     world_.pass(nap);
   }
+  if (household_) result_.household = household_->counts();
   return result_;
 }
 
 }  // namespace
 
-Result simulate(std::uint64_t seed, Duration length, double trouble, bool verbose) {
-  return Simulation(seed, length, trouble, verbose).run();
+Result simulate(std::uint64_t seed, const Life& life) {
+  return Simulation(seed, life).run();
 }
 
 }  // namespace acme_agent::sim

@@ -5,6 +5,8 @@
 
 #include <acme_agent/base/clock.hpp>
 
+#include "household.hpp"
+
 namespace acme_agent::sim {
 
 struct Result {
@@ -14,9 +16,18 @@ struct Result {
   int issued = 0;
   int expired = 0;  ///< Certificates that the faults let expire, as they lasted too long.
   int crashes = 0;
+  HouseholdCounts household{};  ///< With our own authority.
 };
 
-/// One broker, one agent and their servers, for so long.
-Result simulate(std::uint64_t seed, Duration length, double trouble, bool verbose);
+/// How a life is played.
+struct Life {
+  Duration length;
+  double trouble = 1;
+  bool local = false;  ///< The certificate comes from our own authority, and devices have some of it.
+  bool verbose = false;
+};
+
+/// One broker, one agent and their servers.
+Result simulate(std::uint64_t seed, const Life& life);
 
 }  // namespace acme_agent::sim

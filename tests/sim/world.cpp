@@ -32,6 +32,10 @@ bool is_here(Fault fault) {
   return fault >= Fault::broker_away && fault != Fault::server_busy;
 }
 
+bool is_of_server(Event event) {
+  return event == Event::revocation || event == Event::account_lost;
+}
+
 bool makes_forget(Fault fault) {
   return fault == Fault::clock_wrong || fault == Fault::agent_away || fault == Fault::disk_full ||
          fault == Fault::no_descriptors;
@@ -41,13 +45,14 @@ bool makes_forget(Fault fault) {
 
 const char* name_of(Fault fault) {
   constexpr std::array names = {
-      "server away", "errors",      "answers lost",     "answers slow",         "advice broken",
-      "validation",  "broker away", "files unreadable", "key unreadable",       "clock wrong",
-      "agent away",  "disk full",   "no descriptors",   "broker not restarted", "server busy"};
+      "server away",  "errors",      "answers lost",     "answers slow",         "advice broken",
+      "validation",   "broker away", "files unreadable", "key unreadable",       "clock wrong",
+      "agent away",   "disk full",   "no descriptors",   "broker not restarted", "server busy",
+      "owner awaited"};
   return names.at(static_cast<std::size_t>(fault));
 }
 
-World::World(std::uint64_t seed, Duration length, double trouble)
+World::World(std::uint64_t seed, Duration length, double trouble, bool with_server)
     : dice_(seed),
       begin_(std::chrono::sys_days{std::chrono::year{2026} / 12 / 1}),
       end_(begin_ + length),
@@ -57,7 +62,7 @@ World::World(std::uint64_t seed, Duration length, double trouble)
       last_fault_here_(last_fault_),
       last_forgetting_(last_fault_) {
   std::signal(SIGXFSZ, SIG_IGN);
-  draw(length, trouble);
+  draw(length, trouble, with_server);
   current_world = this;
 }
 
@@ -67,8 +72,9 @@ World::~World() {
   limit_descriptors(false);
 }
 
-void World::draw(Duration length, double trouble) {
+void World::draw(Duration length, double trouble, bool with_server) {
   for (const FaultRate& rate : fault_rates) {
+    if (!with_server && !is_here(rate.fault)) continue;
     TimePoint at = begin_ + dice_.until_next(rate.per_year * trouble);
     while (at < begin_ + length) {
       const TimePoint until = at + dice_.around(rate.shortest, rate.longest);
@@ -76,10 +82,12 @@ void World::draw(Duration length, double trouble) {
       at = until + dice_.until_next(rate.per_year * trouble);
     }
   }
-  for (const EventRate& rate : event_rates)
+  for (const EventRate& rate : event_rates) {
+    if (!with_server && is_of_server(rate.event)) continue;
     for (TimePoint at = begin_ + dice_.until_next(rate.per_year * trouble); at < begin_ + length;
          at += dice_.until_next(rate.per_year * trouble))
       events_.emplace_back(at, rate.event);
+  }
   std::sort(moments_.begin(), moments_.end(), [](const Moment& a, const Moment& b) { return a.at > b.at; });
   std::sort(events_.rbegin(), events_.rend());
 }
@@ -177,7 +185,7 @@ Duration World::troubled(TimePoint from) const {
 
 std::string World::faults_now() const {
   std::string names;
-  for (std::size_t i = 0; i <= static_cast<std::size_t>(Fault::server_busy); ++i)
+  for (std::size_t i = 0; i <= static_cast<std::size_t>(Fault::owner_awaited); ++i)
     if (on_[i] > 0) names += std::string(names.empty() ? "" : ", ") + name_of(static_cast<Fault>(i));
   return names.empty() ? "none" : names;
 }

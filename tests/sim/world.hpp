@@ -20,8 +20,8 @@ struct Crash {};
 /// The time, and what it brings.
 class World {
  public:
-  /// `trouble`: how much more often than faults.hpp says things go wrong.
-  World(std::uint64_t seed, Duration length, double trouble);
+  /// `trouble`: how much more often than faults.hpp says things go wrong. Without a server, nothing of its kind does.
+  World(std::uint64_t seed, Duration length, double trouble, bool with_server = true);
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -72,7 +72,7 @@ class World {
     TimePoint until;
   };
 
-  void draw(Duration length, double trouble);
+  void draw(Duration length, double trouble, bool with_server);
   void end_fault_at(Fault fault, TimePoint until);
   void change(Fault fault, bool begins, double strength);
 
