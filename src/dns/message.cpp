@@ -72,7 +72,7 @@ class Reader {
     return octets;
   }
   std::string_view rest() { return octets_of(end_ - at_); }
-  std::string_view counted(int octets) { return octets_of(number(octets)); }
+  std::string_view counted(int octets) { return octets_of(static_cast<std::size_t>(number(octets))); }
 
   /// RFC 1035 4.1.4: a pointer leads to an earlier place, each to an earlier one than the last: so there is an end.
   std::string name() {
