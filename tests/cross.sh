@@ -18,7 +18,7 @@ make_root() {
   . tests/support/install.sh
   install_missing mmdebstrap podman runc lintian file
   mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE)' 'Created-By: Packages' | awk '$2 == "bookworm" { print $1; exit }')
-  tools="crossbuild-essential-$arch cmake ninja-build pkg-config nlohmann-json3-dev doctest-dev qemu-user-static file openssl ca-certificates bind9"
+  tools="crossbuild-essential-$arch cmake ninja-build pkg-config nlohmann-json3-dev doctest-dev qemu-user-static file openssl ca-certificates python3 bind9"
   libraries=$(sed '/^# to test/,$d' tests/packages | sed -n "s/^\(lib\|prometheus\).*/&:$arch/p")
   rm -rf --one-file-system "$root"
   mmdebstrap --quiet --variant=apt --dpkgopt=force-unsafe-io --architectures="amd64,$arch" --include="$tools $libraries" bookworm "$root" "deb $mirror bookworm main"
@@ -43,6 +43,7 @@ package=$(echo "$build"/acme-agent_*_"$arch".deb)
 stat --format '%n: %s bytes' "$package"
 dpkg-deb --field "$package" Architecture Depends
 file --brief "$build/acme-agent"
-[ -z "$(lintian --allow-root --fail-on none "$package" | tee /dev/stderr)" ]
+words=$(lintian --allow-root --fail-on none "$package")
+[ -z "$words" ] || { echo "$words"; exit 1; }
 
 inside ctest --test-dir "$build" --tests-regex '^unit\.' -j "$(nproc)" --verbose >"$build/tests.log" 2>&1
