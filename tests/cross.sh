@@ -18,10 +18,12 @@ make_root() {
   . tests/support/install.sh
   install_missing mmdebstrap podman runc lintian file
   mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE)' 'Created-By: Packages' | awk '$2 == "bookworm" { print $1; exit }')
-  tools="crossbuild-essential-$arch cmake ninja-build pkg-config nlohmann-json3-dev doctest-dev qemu-user-static file openssl ca-certificates python3 bind9"
+  tools="crossbuild-essential-$arch cmake ninja-build pkg-config nlohmann-json3-dev doctest-dev qemu-user-static file"
+  started_by_tests="openssl ca-certificates python3 procps bind9 mosquitto"
   libraries=$(sed '/^# to test/,$d' tests/packages | sed -n "s/^\(lib\|prometheus\).*/&:$arch/p")
   rm -rf --one-file-system "$root"
-  mmdebstrap --quiet --variant=apt --dpkgopt=force-unsafe-io --architectures="amd64,$arch" --include="$tools $libraries" bookworm "$root" "deb $mirror bookworm main"
+  mmdebstrap --quiet --variant=apt --dpkgopt=force-unsafe-io --architectures="amd64,$arch" \
+    --include="$tools $started_by_tests $libraries" bookworm "$root" "deb $mirror bookworm main"
   touch "$root.is-whole"
 }
 

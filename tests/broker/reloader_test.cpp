@@ -8,6 +8,7 @@
 #include <acme_agent/broker/reloader.hpp>
 #include <acme_agent/sys/file.hpp>
 
+#include "support/emulation.hpp"
 #include "support/recording_processes.hpp"
 #include "support/temp_dir.hpp"
 
@@ -182,6 +183,10 @@ TEST_CASE("a hook that takes too long says after how long it was ended") {
 }
 
 TEST_CASE("a hook that does not exist is for the operator, by name") {
+  if (test::emulated()) {
+    MESSAGE("skipped: emulated");
+    return;
+  }
   const SystemProcesses processes;
   const Error error = error_of(*reload_command({"/nonexistent/hook"}, 30s, processes));
   CHECK(error.remedy() == Remedy::ask_operator);
