@@ -25,8 +25,8 @@ LOCAL = ["--local", "--years", "11"]
 # What it is, the file, and each exact text with what stands in its place; then what else the simulation is to be told.
 BUGS = [
     ("the broker is told to reload before the new files are there", "src/broker/deployer.cpp",
-     [("    if (!settled && (!installed_ || why_unreadable_in(folder_.path()))) install();",
-       "    const bool later = !settled && (!installed_ || why_unreadable_in(folder_.path()));"),
+     [("    if (!settled && (!installed() || files_.why_unreadable())) install();",
+       "    const bool later = !settled && (!installed() || files_.why_unreadable());"),
       ("const std::optional<Error> untold = reload();\n    // Where",
        "const std::optional<Error> untold = reload();\n    if (later) install();\n    // Where")]),
     ("the ladder of waits is forgotten over a restart", "src/agent/attempt.cpp",
