@@ -590,8 +590,9 @@ void Simulation::judge() {
       shown_until_ = shown->validity.not_after;
       judge_served(*shown);
     } else if (ever_served_) {
-      // Nobody mends it while the agent is not there.
-      if (!torn_since_ || world_.is_on(Fault::agent_away)) torn_since_ = world_.now();
+      // Nobody mends it while the agent is not there, or has only a clock to go by that is wrong.
+      const bool misled = household_ && (world_.is_on(Fault::clock_wrong) || world_.is_on(Fault::owner_awaited));
+      if (!torn_since_ || world_.is_on(Fault::agent_away) || misled) torn_since_ = world_.now();
       // What had ended before was not lost by that; whether it may have ended is judged elsewhere.
       const bool lost = world_.now() - *torn_since_ > 30min && world_.now() <= shown_until_;
       if (world_.calm_here_for() > served_within || lost)
