@@ -137,6 +137,10 @@ TEST_CASE("nobody but its user may read anything of an authority") {
 }
 
 TEST_CASE("over thirty years, who knows one root of those that are exported accepts every chain that is served") {
+  if (!test::verifies_after_2038) {
+    MESSAGE("skipped: short-time");
+    return;
+  }
   Lan lan;
   const TimePoint end = lan.clock.now() + 30 * a_year;
   std::set<std::string> all_roots;
@@ -169,6 +173,10 @@ TEST_CASE("over thirty years, who knows one root of those that are exported acce
 }
 
 TEST_CASE("a client that knows only the first root accepts every chain until that root ends") {
+  if (!test::verifies_after_2038) {
+    MESSAGE("skipped: short-time");
+    return;
+  }
   Lan lan;
   const Certificate first = lan.authority().roots(lan.clock.now()).front();
   int chains = 0;
@@ -368,6 +376,10 @@ TEST_CASE("who has ended leaves the list some time later") {
 }
 
 TEST_CASE("of the two clients to probe with, one is let in and the other is not, over a roll-over as well") {
+  if (!test::verifies_after_2038) {
+    MESSAGE("skipped: short-time");
+    return;
+  }
   Lan lan;
   for (const Duration wait : {Duration(0h), 11 * a_year, 11 * a_year}) {
     lan.clock.advance(wait);

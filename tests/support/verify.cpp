@@ -40,8 +40,7 @@ std::string verify(const Verification& verification) {
   unsigned long flags = X509_V_FLAG_X509_STRICT | X509_V_FLAG_CHECK_SS_SIGNATURE;
   if (!verification.crls.empty()) flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
   must(X509_VERIFY_PARAM_set_flags(parameters, flags) == 1);
-  X509_VERIFY_PARAM_set_time(parameters,
-                             std::chrono::floor<std::chrono::seconds>(verification.at).time_since_epoch().count());
+  X509_VERIFY_PARAM_set_time(parameters, std::chrono::system_clock::to_time_t(verification.at));
   if (!verification.host.empty() && X509_VERIFY_PARAM_set1_ip_asc(parameters, verification.host.c_str()) != 1)
     must(X509_VERIFY_PARAM_set1_host(parameters, verification.host.c_str(), 0) == 1);
   const int result = X509_verify_cert(context.get());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ctime>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct Verification {
   std::string host{};     ///< Name or address that must be in it; empty: any.
   std::string crls{};     ///< PEM; not empty: everything in the chain must be in one that is in date.
 };
+
+/// OpenSSL is told the moment as a time_t, which has 32 bits on some machines.
+inline constexpr bool verifies_after_2038 = sizeof(std::time_t) > 4;
 
 /// "ok", or why not, in OpenSSL's words: with X509_V_FLAG_X509_STRICT over the whole chain.
 std::string verify(const Verification& verification);
