@@ -55,9 +55,10 @@ Household::Household(World& world, const Broker& broker, std::filesystem::path a
       next_hour_(world.now()),
       next_day_(world.now()) {}
 
-void Household::live() {
+void Household::live(const std::optional<Validity>& held) {
   if (world_.now() < next_hour_) return;
   next_hour_ = world_.now() + 1h;
+  if (held) call_owner(*held);
   if (world_.now() >= next_day_ && owner_can_work()) {
     next_day_ = world_.now() + days(1);
     work();
@@ -152,8 +153,8 @@ void Household::revoke_one(const Authority& authority) {
 }
 
 /// Where nobody can be asked the time, the agent says that a certificate which begins later goes with --force.
-void Household::call_owner(const Validity& served) {
-  if (world_.is_on(Fault::clock_wrong) || world_.is_on(Fault::owner_awaited) || served.not_before <= world_.now() + 1h)
+void Household::call_owner(const Validity& held) {
+  if (world_.is_on(Fault::clock_wrong) || world_.is_on(Fault::owner_awaited) || held.not_before <= world_.now() + 1h)
     return;
   ++counts_.forced;
   world_.begin_fault(Fault::owner_awaited,
@@ -168,7 +169,6 @@ void Household::judge() {
   if (!broker_.up()) return;
   const CertificateChain* chain = broker_.shown_to(TlsClient::standard);
   if (chain == nullptr || broker_.shown()->placeholder) return;
-  call_owner(broker_.shown()->validity);
   judge_lists();
   if (world_.calm_here_for() <= mended_within) return;
   note_roll_overs(*chain);

@@ -38,7 +38,8 @@ class Household {
   Household(World& world, const Broker& broker, std::filesystem::path authority, std::uint64_t seed,
             std::function<void(bool force)> tell_agent, std::function<void(const std::string&)> condemn);
 
-  void live();
+  /// `held` is what the agent has; nothing before the first one.
+  void live(const std::optional<Validity>& held);
   /// Who was awaited does what the agent has asked for.
   void owner_comes();
   const HouseholdCounts& counts() const { return counts_; }
@@ -66,7 +67,7 @@ class Household {
   void issue_to(const Authority& authority, const std::string& name);
   void renew_devices(const Authority& authority);
   void revoke_one(const Authority& authority);
-  void call_owner(const Validity& served);
+  void call_owner(const Validity& held);
 
   void judge();
   void judge_client(Client& client, const CertificateChain& chain, const std::string& fingerprint);

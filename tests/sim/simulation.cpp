@@ -185,6 +185,7 @@ class Simulation {
   bool ever_served_ = false;
   std::optional<TimePoint> broker_restart_at_;
   std::optional<TimePoint> torn_since_;
+  bool torn_by_clock_ = false;
   TimePoint shown_until_{};  ///< When what was served last ends.
   Duration lifetime_later_{0};
   Duration offset_at_start_{0};  ///< Of the clock, when the pass began.
@@ -587,12 +588,16 @@ void Simulation::judge() {
   if (broker_.up()) {
     if (const Broker::Shown* shown = broker_.shown()) {
       torn_since_.reset();
+      torn_by_clock_ = false;
       shown_until_ = shown->validity.not_after;
       judge_served(*shown);
     } else if (ever_served_) {
-      // Nobody mends it while the agent is not there, or has only a clock to go by that is wrong.
+      // Nobody mends it while the agent is not there, or has only a clock to go by that is wrong; and what a clock that
+      // was ahead has left to go back to is no good, as long as new files cannot be read.
+      const bool unreadable = world_.is_on(Fault::files_unreadable) || world_.is_on(Fault::key_unreadable);
       const bool misled = household_ && (world_.is_on(Fault::clock_wrong) || world_.is_on(Fault::owner_awaited));
-      if (!torn_since_ || world_.is_on(Fault::agent_away) || misled) torn_since_ = world_.now();
+      torn_by_clock_ = misled || (torn_by_clock_ && unreadable);
+      if (!torn_since_ || world_.is_on(Fault::agent_away) || torn_by_clock_) torn_since_ = world_.now();
       // What had ended before was not lost by that; whether it may have ended is judged elsewhere.
       const bool lost = world_.now() - *torn_since_ > 30min && world_.now() <= shown_until_;
       if (world_.calm_here_for() > served_within || lost)
@@ -601,7 +606,8 @@ void Simulation::judge() {
   }
   judge_held();
   judge_day();
-  if (household_) household_->live();
+  const auto held = fates_.find(held_);
+  if (household_) household_->live(held == fates_.end() ? std::nullopt : std::optional(held->second.validity));
 }
 
 void Simulation::judge_served(const Broker::Shown& shown) {
