@@ -13,11 +13,12 @@ World* current_world = nullptr;
 
 namespace {
 
-/// A full disk: files can be made, and take nothing or little.
+/// A full disk: files can be made, and take nothing or little; never about as much as a record with the numbers of
+/// inodes in it has, whose length is another one in each run.
 void limit_files(bool limited, double strength) {
   rlimit limit{};
   ::getrlimit(RLIMIT_FSIZE, &limit);
-  limit.rlim_cur = limited ? static_cast<rlim_t>(strength < 0.5 ? 0 : strength * 2000) : limit.rlim_max;
+  limit.rlim_cur = limited ? static_cast<rlim_t>(strength < 0.5 ? 0 : strength * 1000) : limit.rlim_max;
   ::setrlimit(RLIMIT_FSIZE, &limit);
 }
 
