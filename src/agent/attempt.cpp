@@ -321,8 +321,12 @@ void Renewer::Attempt::tell(const Outcome& outcome) const {
   if (!doubt.empty()) return;  // told once for all certificates
   const bool asked = wish.look || wish.now;
   const TimePoint next = due_now().when;
-  if (record.failures > 0 && (ordered || asked))
+  if (record.failures > 0 && ordered)
     renewer.log_.error(record.last_error + "; next try at " + format_rfc3339(next) + held_until(), managed.name);
+  else if (record.failures > 0 && asked)
+    renewer.log_.error("not tried again before " + format_rfc3339(next) + held_until() + "; the last try: " +
+                           record.last_error + (wish.now ? "" : "; 'acme-agent renew " + managed.name + "' tries now"),
+                       managed.name);
   else if (asked && record.deploy.ok && !outcome.problem.empty())
     warn(outcome.problem);
   else if (wish.now && !ordered && postponed.empty())

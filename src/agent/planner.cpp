@@ -190,7 +190,8 @@ TimePoint stand_in_from(const Managed& managed, const HeldFacts& held) {
 
 std::string inputs_of(const Managed& managed) {
   std::string inputs;
-  for (const auto& server : managed.servers) inputs += server->url + " ";
+  for (const auto& server : managed.servers)
+    inputs += server->url + " " + (server->asked_with.empty() ? "" : server->asked_with + " ");
   for (const auto& solver : managed.solvers) inputs += solver->describe() + " ";
   for (const std::string* each : {&managed.profile, &managed.key_thumbprint})
     if (!each->empty()) inputs += *each + " ";

@@ -98,7 +98,7 @@ struct Desk {
 /// Has the running agent look at each broker again, so that it knows what has changed. Nothing where none runs.
 void tell_agent(const Desk& desk, const std::string& what) {
   for (const std::string& name : desk.state.names()) {
-    const auto reply = ask_control(desk.state.control_socket(), nlohmann::json{{"renew", name}}.dump());
+    const auto reply = ask_control(desk.state.control_socket(), nlohmann::json{{"renew", name}, {"look", true}}.dump());
     if (!reply) {
       std::cerr << what << " reaches the broker as soon as the agent runs ('acme-agent --once')\n";
       return;

@@ -121,7 +121,7 @@ class Visit {
         bad("served",
             endpoint.text() + " serves a certificate that is not valid now, until " +
                 format_rfc3339(look.peer.chain->leaf().validity().not_after),
-            "'acme-agent --once' obtains a new one");
+            "'acme-agent renew " + settings_.name + "' obtains a new one");
   }
 
   /// A handshake as Tasmota's: it gets through, and the chain leads to the roots that it knows.
@@ -146,7 +146,7 @@ class Visit {
     const TimePoint now = clock_.now();
     if (!held_) {
       hint("certificate", "there is none yet" + (record_.last_error.empty() ? "" : ": " + record_.last_error),
-           "'acme-agent --once' obtains it");
+           "'acme-agent renew " + settings_.name + "' tries to obtain it now");
       return;
     }
     const Validity validity = held_->chain.leaf().validity();

@@ -7,6 +7,8 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
+#include <system_error>
 #include <thread>
 
 #include <acme_agent/agent/agent.hpp>
@@ -90,6 +92,7 @@ std::string answer_control(Agent& agent, const std::string& request, const std::
     return R"({"exit":1,"message":"the running agent does not know this request; is it of another version?"})";
   const std::string name = asked["renew"];
   const bool force = asked.value("force", false);
+  const bool look = asked.value("look", false);  // no renewal is awaited
   std::future<std::optional<Outcome>> future = agent.renew(name, {.look = true, .now = true, .force = force});
   const auto answer = [](int exit_code, const std::string& message) {
     return nlohmann::json{{"exit", exit_code}, {"message", message}}.dump(-1, ' ', false,
@@ -99,9 +102,11 @@ std::string answer_control(Agent& agent, const std::string& request, const std::
     const std::optional<Outcome> outcome = future.get();
     if (!outcome) return R"({"unknown":true})";
     if (!outcome->problem.empty()) return answer(outcome->exit_code(), outcome->problem);
+    const std::string renewal = outcome->issued ? "renewed; "
+                                : look          ? ""
+                                                : "not due yet; --force renews all the same; ";
     return answer(outcome->exit_code(),
-                  std::string(outcome->issued ? "renewed" : "not due yet; --force renews all the same") +
-                      (outcome->proven ? "; seen served by the broker" : "; in place, no broker was looked at") +
+                  renewal + (outcome->proven ? "seen served by the broker" : "in place, no broker was looked at") +
                       "; next look at " + format_rfc3339(outcome->next));
   } catch (const std::future_error&) {
     return answer(exit_failed, stop.stop_requested() ? "the agent was stopped" : "the agent ended");
@@ -241,6 +246,22 @@ void check_webroots(const Configuration& configuration) {
   }
 }
 
+/// Programs that will be missed when they are needed, in the words of what names them.
+std::set<std::string> missing_programs(const Configuration& configuration) {
+  std::set<std::string> missing;
+  const auto look = [&missing](const std::string& what, const std::vector<std::string>& argv) {
+    if (argv.empty() || argv.front().find('/') == std::string::npos || ::access(argv.front().c_str(), X_OK) == 0)
+      return;
+    missing.insert(what + ": " + printable(argv.front()) + " cannot be run: " + std::generic_category().message(errno));
+  };
+  for (const AlertRule& rule : configuration.alerts) look("alert", rule.argv);
+  for (const CertificateSettings& settings : configuration.certificates) {
+    for (const ReloadRule& rule : settings.reload) look("reload of " + settings.name, rule.argv);
+    for (const std::vector<std::string>& hook : settings.dns_hooks) look("dns-hook of " + settings.name, hook);
+  }
+  return missing;
+}
+
 }  // namespace
 
 int run(const CommandLine& command_line, const Environment& environment) {
@@ -256,6 +277,7 @@ int run(const CommandLine& command_line, const Environment& environment) {
   check_machine(configuration);
   block_signals();
   Wiring wiring(configuration);
+  for (const std::string& missing : missing_programs(configuration)) wiring.log().warning(missing);
   wiring.confine(configuration);
   if (!command_line.once) return run_daemon(wiring, std::move(configuration), command_line, environment);
   return run_for_now(wiring, configuration, {.look = true, .force = command_line.force});
@@ -301,6 +323,8 @@ int check(const CommandLine& command_line, const Environment& environment) {
   const Configuration configuration = load_configuration(command_line, environment);
   check_machine(configuration);
   check_webroots(configuration);
+  if (const std::set<std::string> missing = missing_programs(configuration); !missing.empty())
+    throw Error(Remedy::ask_operator, join({missing.begin(), missing.end()}));
   std::cout << "the configuration is good: " << configuration.certificates.size() << " certificate"
             << (configuration.certificates.size() == 1 ? "" : "s") << "\n";
   return exit_ok;

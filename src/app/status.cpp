@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <map>
 #include <string>
 #include <vector>
 
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/base/text.hpp>
 #include <acme_agent/status/faces.hpp>
 
 #include "commands.hpp"
@@ -50,9 +53,14 @@ int status(const CommandLine& command_line, const Environment& environment) {
   std::vector<Subject> subjects;
   for (auto& [name, subject] : wanted) subjects.push_back(std::move(subject));
   if (command_line.check && subjects.empty()) {  // healthy is who has something to look after
-    std::cout << "no certificate in " << state.path().string() << "\n";
+    std::cout << "no certificate in " << printable(state.path().native()) << "\n";
     return exit_failed;
   }
+  if (subjects.empty() && !std::filesystem::exists(state.path()))
+    throw Error(Remedy::ask_operator,
+                "no agent has run on " + printable(state.path().native()) +
+                    ", which is not there: start one with 'acme-agent --domain NAME', or give the "
+                    "--state-dir that it has");
   const Reports reports = report_on(subjects, state, ACME_AGENT_VERSION, SystemClock().now());
   if (command_line.check)
     std::cout << as_health(reports);

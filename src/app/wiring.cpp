@@ -478,6 +478,14 @@ std::shared_ptr<const DeviceTerms> Wiring::devices_for(const CertificateSettings
   return devices_.emplace_back(std::make_shared<const DeviceTerms>(*std::move(terms)));
 }
 
+/// Another text for another file, or another content of it; empty for none.
+std::string file_as_it_is(const std::optional<std::filesystem::path>& file) {
+  if (!file) return {};
+  std::error_code none;
+  return file->native() + "@" +
+         std::to_string(std::filesystem::last_write_time(*file, none).time_since_epoch().count());
+}
+
 std::shared_ptr<const AcmeServer> Wiring::server_for(const Server& server, const CertificateSettings& settings) {
   if (server.local()) return own_authority_;
   const std::string key_file = settings.eab_hmac_key_file.value_or("").native();
@@ -492,7 +500,12 @@ std::shared_ptr<const AcmeServer> Wiring::server_for(const Server& server, const
       external_account = [kid = settings.eab_kid, key_file] { return external_account_in(key_file, kid); };
     }
     known = std::make_shared<const AcmeServer>(
-        AcmeServer{server.directory_url, server.name, [pool] { return pool->take(); }, std::move(external_account)});
+        AcmeServer{server.directory_url,
+                   server.name,
+                   [pool] { return pool->take(); },
+                   std::move(external_account),
+                   {},
+                   file_as_it_is(settings.ca_bundle) + settings.eab_kid + file_as_it_is(settings.eab_hmac_key_file)});
   }
   return known;
 }

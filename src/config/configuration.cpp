@@ -4,6 +4,7 @@
 #include <map>
 #include <unordered_map>
 
+#include <acme_agent/base/name_constraint.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/config/configuration.hpp>
 
@@ -141,6 +142,20 @@ std::string name_for(const Identifier& identifier) {
   return name;
 }
 
+/// Means something else, or nothing, in the next network (RFC 1918, 3927, 4193, 6761, 6762, 8375).
+bool is_of_one_network(Identifier name) {
+  static const std::vector<NameConstraint> all = [] {
+    std::vector<NameConstraint> parsed;
+    for (const std::string_view text :
+         {"local", "localhost", "lan", "home", "home.arpa", "internal", "intranet", "localdomain", "10.0.0.0/8",
+          "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"})
+      parsed.push_back(parse_name_constraint(text));
+    return parsed;
+  }();
+  if (name.wildcard()) name.value.erase(0, 2);
+  return permitted(name, all);
+}
+
 /// Where the broker will find the certificate.
 std::string folder_of(const CertificateSettings& certificate, const std::filesystem::path& state_dir) {
   return (certificate.cert_dir ? *certificate.cert_dir : state_dir / "live" / certificate.name).string();
@@ -221,6 +236,9 @@ class Certificates {
         complaints_.add(place + ": '" + name.value + "' is not a name that " + known->name +
                         " issues for: it needs at least two labels, as in 'example.org'; for a name that only your own "
                         "network knows, give --server local");
+      else if (is_of_one_network(name))
+        complaints_.add(place + ": '" + name.value + "' is known in your own network only, and " + known->name +
+                        " does not issue for it: give --server local, or a name that the world knows");
   }
 
   void choose_challenge(CertificateSettings& certificate, const std::string& place) {

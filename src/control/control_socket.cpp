@@ -13,6 +13,8 @@
 #include <future>
 #include <list>
 
+#include <acme_agent/base/error.hpp>
+#include <acme_agent/base/text.hpp>
 #include <acme_agent/control/control_socket.hpp>
 
 namespace acme_agent {
@@ -113,7 +115,12 @@ void ControlServer::serve(const std::stop_token& stop) {
 std::optional<std::string> ask_control(const std::filesystem::path& path, const std::string& request) {
   const Address address(path);
   const FileDescriptor connection = new_socket();
-  if (::connect(connection.get(), address.get(), sizeof address.value) != 0) return std::nullopt;
+  if (::connect(connection.get(), address.get(), sizeof address.value) != 0) {
+    if (errno == EACCES || errno == EPERM)
+      throw Error(Remedy::ask_operator, "user " + std::to_string(::geteuid()) + " may not ask the agent at " +
+                                            printable(path.native()) + ": run this as root, or as the agent's user");
+    return std::nullopt;
+  }
   send_line(connection.get(), request);
   return receive_line(connection.get());
 }

@@ -104,6 +104,19 @@ TEST_CASE("a challenge more is tried at once, however long the others would have
   CHECK(t.record().failures == 0);
 }
 
+TEST_CASE("other roots to know the server by, or another account binding, are tried at once") {
+  Renewing t;
+  Managed one = t.managed();
+  t.ca.go_down(1);
+  t.renew(one);
+  CHECK(t.record().failures == 1);
+  CHECK_FALSE(t.renew(one, {.look = true}).issued);
+  AcmeServer with_roots = *one.servers.front();
+  with_roots.asked_with = "roots.pem@1";
+  one.servers = {std::make_shared<const AcmeServer>(with_roots)};
+  CHECK(t.renew(one, {.look = true}).issued);
+}
+
 TEST_CASE("the second server helps out, and the first is asked again for the next renewal") {
   Renewing t;
   test::FakeCa other(t.clock, "https://other.example");

@@ -210,6 +210,16 @@ TEST_CASE("domains that cannot be certified are refused, each by name") {
                  "--domain: 'raspberrypi' is not a name that letsencrypt issues for"));
   CHECK(t.load({"-d", "raspberrypi", "--server=local"}).certificates.size() == 1);
   CHECK(t.load({"-d", "raspberrypi", "--server=https://ca.lan/dir"}).certificates.size() == 1);
+  for (const char* name : {"broker.lan", "broker.local", "mqtt.home.arpa", "192.168.1.10", "172.31.0.1", "fd00::1"}) {
+    CAPTURE(name);
+    CHECK(contains(t.complaint({"-d", name}), std::string("'") + name +
+                                                  "' is known in your own network only, and letsencrypt does not issue "
+                                                  "for it: give --server local"));
+    CHECK(t.load({"-d", name, "--server=local"}).certificates.size() == 1);
+    CHECK(t.load({"-d", name, "--server=https://ca.lan/dir"}).certificates.size() == 1);
+  }
+  for (const char* name : {"lan.example", "172.32.0.1", "2001:db8::1"})
+    CHECK(t.load({"-d", name}).certificates.size() == 1);
   CHECK(contains(t.complaint({"-d", "a.example,A.EXAMPLE."}), "'A.EXAMPLE.' is given twice"));
   const std::string both = t.complaint({"-d", "a..example,ok.example,b_c.example"});
   CHECK(contains(both, "'a..example'"));

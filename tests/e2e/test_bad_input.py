@@ -82,6 +82,19 @@ class CommandLine(Case):
         self.assertFalse(me.state.exists())
 
 
+    def test_programs_that_are_not_there_are_told_before_they_are_needed(self):
+        missing = {"alert": "command:/no/alert", "reload": "command:/no/reload", "dns_hook": "/no/hook"}
+        for option, value in missing.items():
+            self.check("cannot be run: No such file or directory", value.removeprefix("command:"), option.replace("_", "-"),
+                       words=("check",), **{option: value})
+
+    def test_a_state_folder_that_is_not_there_is_no_sound_state(self):
+        for words in ((), ("--json",), ("--check",)):
+            code, output = programs.run([self.agent_path, "status", *words, "--state-dir=/no/such"], env=the_agent.agent_environment())
+            self.assertNotEqual(code, 0, output)
+            self.assertIn("/no/such", output)
+
+
 class Folders(Case):
     def test_an_unwritable_state_folder(self):
         me = self.agent()

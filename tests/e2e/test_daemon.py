@@ -222,6 +222,11 @@ class Control(ServedCase):
         daemon = self.me.start()
         self.me.wait_until_valid()
         self.assertEqual(oct((self.me.state / "control.sock").stat().st_mode & 0o777), "0o600")
+        self.me.user = "nobody"
+        code, output = self.me.renew()
+        self.me.user = None
+        self.assertEqual(code, EXIT_USAGE, output)
+        self.assert_one_sentence(output, "may not ask the agent", "run this as root")
         daemon.send(signal.SIGKILL)
         daemon.wait()
         code, output = self.me.renew("--force")  # a socket that nobody listens at is no hindrance

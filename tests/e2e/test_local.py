@@ -199,7 +199,7 @@ class Devices(DevicesCase):
         reloads = self.mqtt.program.output().count("Reloading config.")
 
         output = self.good(self.me.run("ca", "revoke", "stolen"))
-        self.assertIn("seen served by the broker", output)
+        self.assertIn("the agent was told of the revocation: seen served by the broker", output)
         self.assert_refused(stolen)
         device.ping()
         self.mqtt.hold_session("sound again", certificate=sound).ping()

@@ -33,6 +33,7 @@ struct AcmeServer {
   std::function<std::unique_ptr<Transport>()> connect;  ///< A new client for it.
   std::function<ExternalAccount()> external_account{};  ///< Reads the binding for a new account; empty: none is given.
   std::optional<OwnAuthority> own{};                    ///< Then it is no server, and nobody is asked.
+  std::string asked_with{};  ///< Roots and account binding where they are not the usual: others may mend a failure.
 };
 
 /// One certificate to look after, with everything that takes; immutable.
