@@ -214,4 +214,4 @@ class Usage(Case):
         code, output = me.run("doctor")
         self.assertEqual(code, 0, output)
         self.assertIn("there is none yet", output)
-        self.assertIn("'acme-agent --once' obtains it", output)
+        self.assertIn("'acme-agent renew mydyn.example' tries to obtain it now", output)
