@@ -58,7 +58,7 @@ std::string overview() {
     if (option.overview) page += entry(head_of(option), option.meaning, 27);
   page +=
       "\nNext, a trial that costs nothing of the real server's limits:\n"
-      "  acme-agent --once --server letsencrypt-staging --domain mydyn.example\n";
+      "  acme-agent --dry-run --domain mydyn.example\n";
   return page;
 }
 
