@@ -394,7 +394,7 @@ constexpr std::array table = {
            .commands = "run"},
     Option{.group = command_line,
            .name = "force",
-           .meaning = "with renew: even if a renewal was made just now; with account deactivate and init: without a "
+           .meaning = "with renew: even if it is not due; with account deactivate and init: without a "
                       "question; with ca revoke: all certificates of that name",
            .commands = "renew account ca init"},
     Option{.group = command_line,

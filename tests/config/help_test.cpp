@@ -98,6 +98,11 @@ TEST_CASE("the page of options has every option that the command line takes, wit
   }
 }
 
+TEST_CASE("the options and the page of renew say the same of --force") {
+  CHECK(contains(unwrapped(help_text("options")), "--force with renew: even if it is not due; with account"));
+  CHECK(contains(unwrapped(help_text("renew")), "--force renews it even if it is not due."));
+}
+
 TEST_CASE("the configuration shown in the help is a good one") {
   const std::string text = help_text("options");
   const std::string heading = "A configuration file:\n";
