@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <boost/program_options/errors.hpp>
 #include <boost/program_options/options_description.hpp>
 #include <boost/program_options/parsers.hpp>
@@ -10,6 +11,7 @@
 #include "command.hpp"
 #include "layer.hpp"
 #include "option.hpp"
+#include "setters.hpp"
 
 namespace acme_agent {
 namespace {
@@ -102,6 +104,22 @@ void take_device(CommandLine& line) {
   line.options = std::move(rest);
 }
 
+/// A certificate has its name in A-labels, as its domain; people call it as they typed that.
+void take_names(CommandLine& line) {
+  constexpr std::array of_names = {"status", "doctor", "renew", "revoke", "remove"};
+  std::size_t first = std::count(of_names.begin(), of_names.end(), line.command) == 1 ? 0 : line.arguments.size();
+  if (line.command == "tasmota" && !line.arguments.empty() && line.arguments.front() != "headers") first = 1;
+  for (; first < line.arguments.size(); ++first) {
+    std::string& word = line.arguments[first];
+    if (word.find_first_of("/:") != std::string::npos) continue;  // a file, or what a server shows
+    try {
+      word = to_a_labels(word);
+    } catch (const Error&) {
+      // No certificate is called so, and the command will say it.
+    }
+  }
+}
+
 void check_arguments(const CommandLine& line) {
   const Command& command = *find_command(line.command);
   const std::string usage = std::string(command.name) + " " + std::string(command.arguments);
@@ -166,6 +184,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   }
   take_words(line, words);
   if (line.command == "ca") take_device(line);
+  take_names(line);
 
   if (help) {
     if (line.command != "help") line.arguments = words.empty() ? std::vector<std::string>{} : std::vector{line.command};

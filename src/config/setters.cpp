@@ -78,21 +78,6 @@ std::vector<std::string> split_command(std::string_view text) {
   return words;
 }
 
-/// The A-labels of a name as it is written in its own letters (RFC 5891); all else stays as it is.
-std::string to_a_labels(std::string_view text) {
-  const bool ascii = std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-  if (ascii) return std::string(text);
-  constexpr std::string_view wildcard = "*.";
-  const bool wild = text.starts_with(wildcard);
-  const std::string name(text.substr(wild ? wildcard.size() : 0));
-  char* found = nullptr;
-  const int result = ::idn2_to_ascii_8z(name.c_str(), &found, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
-  const std::unique_ptr<char, decltype(&::idn2_free)> owned(found, &::idn2_free);
-  if (result != IDN2_OK)
-    refuse(in_quotes(text) + " is not a name that can be written in A-labels: " + ::idn2_strerror(result));
-  return (wild ? "*." : "") + std::string(found);
-}
-
 std::vector<std::string> program_with_arguments(const Setting& setting, std::string_view text) {
   std::vector<std::string> argv = split_command(text);
   if (argv.empty() || argv.front().empty()) refuse(in_quotes(setting.value) + " names no program");
@@ -267,6 +252,20 @@ std::vector<Server> named_servers() {
           {"letsencrypt-staging", "https://acme-staging-v02.api.letsencrypt.org/directory"},
           {"zerossl", "https://acme.zerossl.com/v2/DV90"},
           {"google", "https://dv.acme-v02.api.pki.goog/directory"}};
+}
+
+std::string to_a_labels(std::string_view text) {
+  const bool ascii = std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  if (ascii) return std::string(text);
+  const bool wild = text.starts_with("*.") || text.starts_with("_.");
+  const std::string_view before = text.substr(0, wild ? 2 : 0);
+  const std::string name(text.substr(before.size()));
+  char* found = nullptr;
+  const int result = ::idn2_to_ascii_8z(name.c_str(), &found, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+  const std::unique_ptr<char, decltype(&::idn2_free)> owned(found, &::idn2_free);
+  if (result != IDN2_OK)
+    refuse(in_quotes(text) + " is not a name that can be written in A-labels: " + ::idn2_strerror(result));
+  return std::string(before) + found;
 }
 
 std::string_view broken_rule_of_name(std::string_view name) {

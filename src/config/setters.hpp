@@ -54,6 +54,10 @@ void set_ca_name_constraint(const Setting& setting, Configuration& configuration
 void set_ca_passphrase_file(const Setting& setting, Configuration& configuration);
 void set_quiet(const Setting& setting, Configuration& configuration);
 
+/// The A-labels of a name as it is written in its own letters (RFC 5891), or of a certificate's name; all else stays as
+/// it is.
+std::string to_a_labels(std::string_view text);
+
 /// What is wrong with the name of a certificate; empty if nothing is.
 std::string_view broken_rule_of_name(std::string_view name);
 

@@ -45,6 +45,18 @@ TEST_CASE("options keep their order and may come before or after the command") {
   CHECK(line.options == Pairs{{"email", "me@a.example"}, {"domain", "a.example"}});
 }
 
+TEST_CASE("a certificate may be called as its domain was typed, in its own letters") {
+  const std::string typed = "B\u00fccher.lan";
+  const std::string name = "xn--bcher-kva.lan";
+  for (const std::string command : {"status", "doctor", "renew", "revoke", "remove"})
+    CHECK(parse_command_line({command, typed}).arguments == Words{name});
+  CHECK(parse_command_line({"status", "a.lan", "_.b\u00fccher.lan"}).arguments == Words{"a.lan", "_." + name});
+  CHECK(parse_command_line({"tasmota", "rekey", typed}).arguments == Words{"rekey", name});
+  CHECK(parse_command_line({"tasmota", "fingerprint", "./" + typed}).arguments == Words{"fingerprint", "./" + typed});
+  CHECK(parse_command_line({"tasmota", "headers", typed}).arguments == Words{"headers", typed});
+  CHECK(parse_command_line({"renew", "\xfc.lan"}).arguments == Words{"\xfc.lan"});
+}
+
 TEST_CASE("behind two dashes nothing is an option any more") {
   CHECK(parse_command_line({"status", "--", "--json", "-x"}).arguments == Words{"--json", "-x"});
   CHECK_FALSE(parse_command_line({"status", "--", "--json"}).json);
