@@ -105,7 +105,8 @@ int remove(const CommandLine& command_line, const Environment& environment) {
   remove_path(certificate.folder());
   std::cout << name << ": removed";
   if (!left.empty())
-    std::cout << "; " << (command_line.files ? "not ours and left: " : "the files stay in ") << join(left);
+    std::cout << "; " << (command_line.files ? "not ours and left: " : "the files stay, with their key, in ")
+              << join(left);
   std::cout << "\n";
   return exit_ok;
 }

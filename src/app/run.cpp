@@ -64,13 +64,24 @@ int exit_code_of(const std::map<std::string, Outcome>& outcomes) {
   return worst;
 }
 
-bool needs_restart(const Configuration& running, const Configuration& fresh) {
-  return running.state_dir != fresh.state_dir || running.workers != fresh.workers ||
-         running.log_level != fresh.log_level || running.log_format != fresh.log_format ||
-         running.status_listen != fresh.status_listen || running.alerts != fresh.alerts || running.mqtt != fresh.mqtt ||
-         running.mqtt_password_file != fresh.mqtt_password_file || running.ca_key_type != fresh.ca_key_type ||
-         running.ca_name_constraints != fresh.ca_name_constraints ||
-         running.ca_passphrase_file != fresh.ca_passphrase_file;
+/// Options that are other ones now and take effect with a restart only.
+std::vector<std::string> await_restart(const Configuration& running, const Configuration& fresh) {
+  const std::pair<const char*, bool> options[] = {
+      {"state-dir", running.state_dir != fresh.state_dir},
+      {"workers", running.workers != fresh.workers},
+      {"log-level", running.log_level != fresh.log_level},
+      {"log-format", running.log_format != fresh.log_format},
+      {"status-listen", running.status_listen != fresh.status_listen},
+      {"alert", running.alerts != fresh.alerts},
+      {"mqtt", running.mqtt != fresh.mqtt},
+      {"mqtt-password-file", running.mqtt_password_file != fresh.mqtt_password_file},
+      {"ca-key-type", running.ca_key_type != fresh.ca_key_type},
+      {"ca-name-constraint", running.ca_name_constraints != fresh.ca_name_constraints},
+      {"ca-passphrase-file", running.ca_passphrase_file != fresh.ca_passphrase_file}};
+  std::vector<std::string> changed;
+  for (const auto& [name, differs] : options)
+    if (differs) changed.emplace_back(name);
+  return changed;
 }
 
 /// Whether the agent looks after this certificate, for `acme-agent remove`: a wish for nothing is refused if it does
@@ -179,10 +190,8 @@ int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& c
       if (lookout) lookout->replace(changed);
       if (status_page) status_page->replace(subjects_of(changed, wiring.state()));
       wiring.log().info("the configuration was read again");
-      if (needs_restart(configuration, changed))
-        wiring.log().warning(
-            "state-dir, workers, log-level, log-format, status-listen, alert, mqtt, mqtt-password-file, ca-key-type, "
-            "ca-name-constraint and ca-passphrase-file take effect with a restart only");
+      if (const std::vector<std::string> waiting = await_restart(configuration, changed); !waiting.empty())
+        wiring.log().warning("with a restart only, another value takes effect for: " + join(waiting));
     } catch (const std::exception& error) {
       for (const std::string& line : split(error.what(), '\n')) wiring.log().error(line);
       wiring.log().error("the configuration stays as it was");

@@ -7,6 +7,7 @@
 
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
+#include <acme_agent/control/control_socket.hpp>
 #include <acme_agent/status/faces.hpp>
 
 #include "commands.hpp"
@@ -30,6 +31,22 @@ std::vector<Subject> subjects_of(const Configuration& configuration, const State
     subjects.push_back(subject_of(settings, state));
   return subjects;
 }
+
+namespace {
+
+/// Nothing where we may not ask it.
+std::string whether_agent_runs(const StateFolder& state) {
+  try {
+    const std::string folder = printable(state.path().native());
+    return ask_control(state.control_socket(), "{}")
+               ? "an agent runs on " + folder + "\n"
+               : "no agent runs on " + folder + " now: start it, unless a timer does its work\n";
+  } catch (const Error&) {
+    return {};
+  }
+}
+
+}  // namespace
 
 int status(const CommandLine& command_line, const Environment& environment) {
   const Configuration configuration = load_configuration(command_line, environment);
@@ -70,7 +87,7 @@ int status(const CommandLine& command_line, const Environment& environment) {
     std::cout << "no certificates yet in " << state.path().string()
               << "\nstart with: acme-agent --domain NAME   ('acme-agent help' shows more)\n";
   else
-    std::cout << as_text(reports);
+    std::cout << as_text(reports) << whether_agent_runs(state);
   return reports.exit_code();
 }
 

@@ -237,8 +237,11 @@ std::optional<std::string> passphrase_exposed(const Configuration& configuration
 }
 
 std::unique_ptr<Transport> connect(const CertificateSettings& settings) {
-  return std::make_unique<CurlTransport>(
-      CurlTransport::Options{.user_agent = user_agent(), .ca_bundle = settings.ca_bundle});
+  CurlTransport::Options options{.user_agent = user_agent(), .ca_bundle = settings.ca_bundle};
+  if (settings.ca_bundle)
+    options.trust_advice =
+        printable(settings.ca_bundle->native()) + " (--ca-bundle) does not hold its root: add it there";
+  return std::make_unique<CurlTransport>(std::move(options));
 }
 
 std::unique_ptr<Reloader> make_reloader(const ReloadRule& rule, const Processes& processes) {

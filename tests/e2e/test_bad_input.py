@@ -218,7 +218,7 @@ class Server(Case):
 
     def test_its_certificate_is_from_an_unknown_authority(self):
         certificate, _ = tls_files.self_signed(self.folder, name="localhost", stem="stranger")
-        self.check(self.ca.url.removesuffix("/dir"), "certificate", ca_bundle=certificate)
+        self.check(self.ca.url.removesuffix("/dir"), "does not hold its root", "--ca-bundle", ca_bundle=certificate)
 
     def test_it_refuses_the_name(self):
         config = self.ca.config.read_text().replace('{"pebble": {', '{"pebble": {"domainBlocklist": ["blocked.example"], ')

@@ -277,8 +277,11 @@ class Status(ServedCase):
         self.serve()
         code, output = self.me.run("status")
         self.assertEqual(code, 0, output)
-        for word in ("mydyn.example", "valid", f"localhost:{self.mqtt.port}"):
+        for word in ("mydyn.example", "valid", f"localhost:{self.mqtt.port}", f"no agent runs on {self.me.state} now"):
             self.assertIn(word, output)
+        self.me.start()
+        self.me.wait_until_valid()
+        self.assertIn(f"an agent runs on {self.me.state}\n", self.me.run("status")[1])
 
     def test_status_needs_no_lock_and_tells_the_state_by_its_exit_code(self):
         self.ca.stop()
