@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
@@ -53,6 +54,21 @@ bool stays(const CertifiedKey& lying, const CertifiedKey& held, const std::vecto
   const Validity theirs = lying.chain.leaf().validity();
   return lying.chain.top() == held.chain.top() && ours.not_before < theirs.not_before &&
          ours.not_after < theirs.not_after;
+}
+
+std::string names_of(const Certificate& leaf) {
+  std::vector<std::string> names;
+  for (const Identifier& identifier : leaf.identifiers()) names.push_back(identifier.value);
+  return printable(join(names), 200);
+}
+
+/// In date and for other names alone: somebody may want both.
+bool is_for_others(const CertifiedKey& lying, const std::vector<Identifier>& identifiers, TimePoint now) {
+  const Certificate& leaf = lying.chain.leaf();
+  if (!issued_by_server(leaf) || !leaf.validity().contains(now)) return false;
+  return std::ranges::none_of(leaf.identifiers(), [&](const Identifier& name) {
+    return std::ranges::find(identifiers, name) != identifiers.end();
+  });
 }
 
 /// One deployment of one pair, from the first look to the last.
@@ -365,6 +381,10 @@ Deployment Deployer::deploy(const DeploymentTarget& target, const CertifiedKey& 
     Attempt ours(target, held, clock_, log_, stop, stamp);
     const bool no_question = effort == Effort::force || ours.installed();
     const std::optional<CertifiedKey> lying = no_question ? std::nullopt : deployed(target);
+    if (lying && is_for_others(*lying, target.identifiers, clock_.now()))
+      log_.warning("the certificate in " + target.folder + " was for " + names_of(lying->chain.leaf()) +
+                       " and is replaced: where both are wanted, give each a --cert-dir of its own",
+                   target.name);
     if (!lying || !stays(*lying, held, target.identifiers, clock_.now())) return ours.deploy(effort);
     if (effort == Effort::full)
       log_.warning("a better certificate than ours lies in " + target.folder + " (until " +

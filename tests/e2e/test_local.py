@@ -71,6 +71,12 @@ class Server(LocalCase):
                    if client.connect(self, self.mqtt.port, self.root, name="broker.lan")[0] != 0}
         self.assertEqual(refused, {"Mbed TLS", "wolfSSL"})
 
+    def test_a_certificate_of_other_names_is_not_replaced_without_a_word(self):
+        self.serve()
+        code, output = self.me.once(domain="other.lan")
+        self.assertEqual(code, EXIT_GOOD, output)
+        self.assert_one_sentence(output, "was for broker.lan and 127.0.0.1 and is replaced", "--cert-dir of its own")
+
     def test_a_device_stays_connected_over_a_renewal_and_the_running_agent_is_content_at_once(self):
         program = self.me.start()
         self.eventually((self.me.cert_dir / "fullchain.pem").exists, 10, "the first certificate")
