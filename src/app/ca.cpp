@@ -167,11 +167,37 @@ void deliver(const DeviceKit& kit, const std::string& kind, const std::optional<
   if (!std::cout) throw Error(Remedy::retry, "what the device needs cannot be written to standard output");
 }
 
+std::string state_of(const IssuedDevice& device, TimePoint now) {
+  if (device.revoked) return "revoked";
+  return device.validity.not_after < now ? "ended" : "valid";
+}
+
+void refuse_without_device(const std::string& name, const std::string& kind) {
+  if (!name.empty() && !kind.empty()) return;
+  std::vector<std::string> words = device_kit_words();
+  const std::string last = words.back();
+  words.pop_back();
+  std::string all;
+  for (const std::string& word : words) all += word + ", ";
+  refuse(std::string(name.empty() ? "for which device" : "for which kind of device") + "? write ca issue " +
+         (name.empty() ? "NAME" : printable(name, 80)) + " --for " +
+         (kind.empty() ? "DEVICE, which is " + all.substr(0, all.size() - 2) + " or " + last : printable(kind, 80)));
+}
+
+/// A device that gets another certificate may be lost, or stolen: then the earlier one is not to open the broker.
+void tell_of_earlier(const std::string& name, const std::vector<IssuedDevice>& devices, TimePoint now) {
+  for (const IssuedDevice& device : devices)
+    if (device.name == name && state_of(device, now) == "valid")
+      std::cerr << name << ": the earlier one, serial " << device.serial << ", stays valid until "
+                << format_rfc3339(device.validity.not_after) << "; 'acme-agent ca revoke " << device.serial
+                << "' ends it\n";
+}
+
 int issue(const Desk& desk) {
   const std::string name = desk.word(1);
   const std::string& kind = desk.command_line.device;
+  refuse_without_device(name, kind);
   const bool files = wants_files(kind);
-  if (name.empty()) refuse("for which device? write ca issue NAME --for " + kind);
   check_device_name(name);
   const Duration lifetime = lifetime_of(desk.command_line.days);
   std::optional<PrivateKey> own;
@@ -185,7 +211,7 @@ int issue(const Desk& desk) {
   const Authority authority = desk.any_authority();
   if (!authority.name_constraints().empty() && (kind == "esphome" || kind == "shelly" || kind == "esp-idf"))
     std::cerr << "note: " << kind << " refuses a root with name constraints, which this authority has\n";
-  const bool first = authority.list().empty();
+  const std::vector<IssuedDevice> before = authority.list();
   const std::string known = authority.devices_ca_pem(desk.now);
   const CertificateChain chain = authority.issue_device(key, name, kind, lifetime, desk.now);
   const std::string serial = chain.leaf().serial();
@@ -202,13 +228,9 @@ int issue(const Desk& desk) {
   std::cerr << name << ": serial " << serial << ", until " << format_rfc3339(chain.leaf().validity().not_after)
             << (folder ? "; all it needs is in " + printable(folder->path().native()) : "") << "\n"
             << kit.advice;
-  if (first || authority.devices_ca_pem(desk.now) != known) tell_agent(desk, "the authority for devices");
+  tell_of_earlier(name, before, desk.now);
+  if (before.empty() || authority.devices_ca_pem(desk.now) != known) tell_agent(desk, "the authority for devices");
   return exit_ok;
-}
-
-std::string state_of(const IssuedDevice& device, TimePoint now) {
-  if (device.revoked) return "revoked";
-  return device.validity.not_after < now ? "ended" : "valid";
 }
 
 std::int64_t days_left(const IssuedDevice& device, TimePoint now) {
@@ -278,9 +300,16 @@ int revoke_device(const Desk& desk) {
   become_owner_of(desk.state);
   const Authority authority = desk.authority();
   desk.state.create();
-  if (!desk.command_line.force) refuse_several(desk.word(1), authority.list(), desk.now);
-  for (const IssuedDevice& device : authority.revoke(desk.word(1), reason.code, desk.now))
-    std::cout << device.name << ": revoked, serial " << device.serial << " (" << reason.word << ")\n";
+  const std::vector<IssuedDevice> before = authority.list();
+  if (!desk.command_line.force) refuse_several(desk.word(1), before, desk.now);
+  for (const IssuedDevice& device : authority.revoke(desk.word(1), reason.code, desk.now)) {
+    const bool already = std::ranges::find(before, device) != before.end();
+    std::cout << device.name << ": "
+              << (already ? "was revoked already at " + format_rfc3339(*device.revoked) : "revoked") << ", serial "
+              << device.serial;
+    if (!already) std::cout << " (" << reason.word << ")";
+    std::cout << "\n";
+  }
   tell_agent(desk, "the revocation");
   return exit_ok;
 }

@@ -176,9 +176,8 @@ const Kind& kind_called(std::string_view word) {
   for (const Kind& kind : kinds)
     if (kind.word == word) return kind;
   const std::string meant = nearest(word, words);
-  throw Error(Remedy::ask_operator, word.empty() ? "for which kind of device? write --for " + join(words)
-                                                 : "--for: '" + printable(word, 80) + "' is not one of " + join(words) +
-                                                       (meant.empty() ? "" : ": did you mean '" + meant + "'?"));
+  throw Error(Remedy::ask_operator, "--for: '" + printable(word, 80) + "' is not one of " + join(words) +
+                                        (meant.empty() ? "" : ": did you mean '" + meant + "'?"));
 }
 
 }  // namespace

@@ -199,6 +199,16 @@ class Authority(AuthorityCase):
         output = self.ca("revoke", "pow", "--force")
         self.assertTrue(all(serial in output for serial in serials), output)
 
+    def test_an_earlier_certificate_and_an_earlier_revocation_are_told(self):
+        first = self.ca("issue", "pow", **{"for": "tasmota"})
+        self.assertNotIn("earlier", first)
+        serial, end = re.search(r"serial (\w+), until (\S+)", first).groups()
+        self.assert_one_sentence(self.ca("issue", "pow", **{"for": "tasmota"}), f"the earlier one, serial {serial}, stays valid until {end}",
+                                 f"'acme-agent ca revoke {serial}' ends it")
+        self.assert_one_sentence(self.ca("revoke", serial), f"pow: revoked, serial {serial} (unspecified)")
+        when = {one["serial"]: one["revoked"] for one in json.loads(self.ca("list", "--json"))["devices"]}[serial]
+        self.assert_one_sentence(self.ca("revoke", serial), f"pow: was revoked already at {when}, serial {serial}")
+
     def test_who_may_serve_a_public_certificate_and_ours_is_trusted_with_either(self):
         for servers, subjects in (("local", 1), (["letsencrypt", "local"], 2)):
             folder = self.folder / f"trust-{subjects}"
@@ -297,8 +307,9 @@ class Authority(AuthorityCase):
         (self.folder / "full").mkdir()
         (self.folder / "full/x").touch()
         for words, options, needles in (
-                (["issue", "pow"], {}, ["--for tasmota, esphome, shelly, esp-idf, nodered and mosquitto"]),
-                (["issue"], {"for": "tasmota"}, ["for which device?"]),
+                (["issue"], {}, ["write ca issue NAME --for DEVICE, which is tasmota, esphome, shelly, esp-idf, nodered or mosquitto"]),
+                (["issue", "pow"], {}, ["for which kind of device?", "write ca issue pow --for DEVICE"]),
+                (["issue"], {"for": "tasmota"}, ["for which device?", "write ca issue NAME --for tasmota"]),
                 (["issue", "pow"], {"for": "tasmotta"}, ["did you mean 'tasmota'?"]),
                 (["issue", "a/b"], {"for": "tasmota"}, ["'a/b' cannot be the name of a device"]),
                 (["issue", "pow"], {"for": "tasmota", "days": "3651"}, ["'3651' is not a number from 1 to 3650"]),
