@@ -323,7 +323,10 @@ nothing is started. --force writes without asking; without a terminal, and
 without --force, it only shows.
 
 NAME is the name by which devices reach the broker.
-Exit code: 0 done, or nothing to do, 1 could not write, 2 wrong usage.
+With --config FILE the section goes into FILE, or where that is there already
+into conf.d beside it.
+Exit code: 0 done, or nothing to do, 1 failed on the way (a full disk),
+2 wrong usage, or nothing may be written there.
 
 Next: what it prints under 'Then'
 )"},

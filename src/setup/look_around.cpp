@@ -3,6 +3,7 @@
 
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/setup/proposal.hpp>
+#include <acme_agent/sys/file.hpp>
 
 namespace acme_agent {
 namespace {
@@ -57,6 +58,25 @@ Surroundings look_around(const Processes& processes, const fs::path& root, const
   seen.service = seen.systemd && has_unit(root);
   seen.port_80_holder = describe_port_holder(http_port);
   return seen;
+}
+
+void leave_what_is_there(Proposal& proposal, const FirstCertificate& wanted) {
+  std::erase_if(proposal.files, [&](const Proposal::File& file) {
+    if (!fs::exists(fs::symlink_status(file.path))) return false;
+    std::string text;
+    try {
+      if (const std::optional<Secret> lies = read_file(file.path)) text = lies->reveal();
+    } catch (const Error&) {
+    }
+    const std::string path = printable(file.path.native());
+    if (text == file.content)
+      proposal.found.push_back(path + " is there already; it stays as it is.");
+    else
+      proposal.by_hand.push_back(path + " is there already, and it is not what this would write for " + wanted.name +
+                                 ". It stays as it is: change it by hand, or take it away and run this again, for:\n" +
+                                 file.content);
+    return true;
+  });
 }
 
 }  // namespace acme_agent

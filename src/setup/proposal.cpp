@@ -41,7 +41,13 @@ std::string compose_override(const Surroundings& surroundings, const FirstCertif
   for (const std::string& name : wanted.domains) domain += (domain.size() > 1 ? ", " : "") + name;
   domain += "\"";
   if (!wanted.email.empty()) domain += "\n      ACME_AGENT_EMAIL: \"" + wanted.email + "\"";
-  return with(with(std::string(compose_example), "\"${DOMAIN:?}\"", domain), "1883:1883", user_of_broker(surroundings));
+  std::string text = "# Made by 'acme-agent init': acme-agent beside the broker of " +
+                     printable(surroundings.compose.filename().native()) +
+                     ", which stays as it is; Docker Compose reads both.\n" +
+                     std::string(compose_example.substr(compose_example.find('\n') + 1));
+  text = with(text, "IOTstack's entrypoint changes", "an entrypoint may change");
+  text = with(text, "ends if it may not", "end if it may not");
+  return with(with(text, "\"${DOMAIN:?}\"", domain), "1883:1883", user_of_broker(surroundings));
 }
 
 /// Mosquitto without any listener of its own is there for this machine alone, at 1883.
@@ -194,13 +200,16 @@ class Proposing {
 
   void say_what_is_next() {
     std::vector<std::string>& next = proposal_.next;
-    next.emplace_back("sudo acme-agent --dry-run");
-    next.emplace_back(surroundings_.service ? "sudo systemctl enable --now acme-agent" : "sudo acme-agent --once");
+    // The service reads the configuration in /etc, and keeps its state where systemd says.
+    const bool by_service = surroundings_.service && wanted_.places.empty();
+    next.emplace_back("sudo acme-agent --dry-run" + wanted_.places);
+    next.emplace_back(by_service ? "sudo systemctl enable --now acme-agent"
+                                 : "sudo acme-agent --once" + wanted_.places);
     if (in_container(surroundings_))
       next.emplace_back("docker compose up -d");
     else if (surroundings_.broker || !surroundings_.conf_path.empty())
       next.emplace_back(surroundings_.systemd ? "sudo systemctl restart mosquitto" : "(restart Mosquitto)");
-    next.emplace_back("sudo acme-agent doctor");
+    next.emplace_back("sudo acme-agent doctor" + wanted_.places);
   }
 
   const Surroundings& surroundings_;

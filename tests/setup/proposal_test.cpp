@@ -158,9 +158,40 @@ TEST_CASE("beside a compose file with Mosquitto goes an override with an agent o
                  "\"me@mydyn.example\"\n"));
   CHECK(contains(file, "user: \"1883:1884\""));
   CHECK_FALSE(contains(file, "${"));
+  CHECK(file.starts_with("# Made by 'acme-agent init': acme-agent beside the broker of docker-compose.yml,"));
+  CHECK_FALSE(contains(file, "README"));
+  CHECK_FALSE(contains(file, "IOTstack"));
   CHECK(contains(said(proposal), "  certfile /certs/fullchain.pem\n"));
   CHECK(contains(said(proposal), "sudo chown -R 1883:1884 volumes/acme-agent"));
   t.seen.broker.reset();
   t.seen.compose = "compose.yaml";
   CHECK(contains(content(t.proposal(), "compose.override.yaml"), "user: \"1883:1883\""));
+}
+
+TEST_CASE("what is there stays, and where it is not what would be written that is said with what it would be") {
+  Machine t(debian);
+  t.wanted.conf = t.folder / "acme-agent.conf";
+  const auto beside = [&t](const std::string& lies) {
+    std::ofstream(t.wanted.conf) << lies;
+    Proposal proposal = t.proposal();
+    leave_what_is_there(proposal, t.wanted);
+    CHECK(content(proposal, t.wanted.conf).empty());
+    CHECK_FALSE(content(proposal, mosquitto_section).empty());
+    return said(proposal);
+  };
+  const std::string right = content(t.proposal(), t.wanted.conf);
+  CHECK(contains(beside(right), "acme-agent.conf is there already; it stays as it is."));
+  const std::string other = beside("[other.example]\n");
+  CHECK(contains(other, "acme-agent.conf is there already, and it is not what this would write for mydyn.example."));
+  CHECK(contains(other, right));
+}
+
+TEST_CASE("who has given places of his own gets them in the commands that follow, and not the service's") {
+  Machine t(debian);
+  t.seen.systemd = t.seen.service = true;
+  t.wanted.places = " --config /home/me/new.conf";
+  const std::string text = said(t.proposal());
+  CHECK(contains(text, "sudo acme-agent --dry-run --config /home/me/new.conf\n"));
+  CHECK(contains(text, "sudo acme-agent --once --config /home/me/new.conf\n"));
+  CHECK_FALSE(contains(text, "enable --now acme-agent"));
 }

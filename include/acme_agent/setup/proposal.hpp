@@ -34,6 +34,7 @@ struct FirstCertificate {
   std::filesystem::path live;  ///< The folder where the broker will find the files.
   std::filesystem::path conf;  ///< Where the section of this certificate goes.
   bool configured = false;     ///< There is such a section already.
+  std::string places{};        ///< Options by which the next commands find all that, a space before each; empty: none.
 };
 
 /// A first configuration, to be shown before anything is written.
@@ -51,5 +52,8 @@ struct Proposal {
 
 /// Decides all of it; touches nothing.
 Proposal propose(const Surroundings& surroundings, const FirstCertificate& wanted);
+
+/// Leaves out what is there already, and says where that is not what would have been written.
+void leave_what_is_there(Proposal& proposal, const FirstCertificate& wanted);
 
 }  // namespace acme_agent
