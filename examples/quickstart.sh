@@ -13,7 +13,8 @@ for argument in "$@"; do
   case $argument in
     --local) form=local ;;
     --show) show=yes ;;
-    *) printf 'quickstart: %s is not known: write --local or nothing\n' "$argument" >&2; exit 2 ;;
+    -h | --help) sed -n '2,/^set /{/^set /d; s/^# \{0,1\}//; p}' "$0"; exit 0 ;;
+    *) printf 'quickstart: %s is not known: write --local, --help or nothing\n' "$argument" >&2; exit 2 ;;
   esac
 done
 cd "$(dirname "$0")/.."
@@ -21,7 +22,7 @@ top=$PWD
 agent=$top/build/release/acme-agent
 
 step=0
-say() { printf '    %s\n' "$*"; }
+say() { printf '%s\n' "$*" | fold -s -w 110 | sed '1s/^/    /; 2,$s/^/        /'; }
 title() { step=$((step + 1)); printf '\n%s. %s\n' "$step" "$*"; }
 die() { printf '\nquickstart: %s\n' "$*" >&2; exit 1; }
 
@@ -34,9 +35,21 @@ if [ -z "$show" ]; then
     $([ $form = local ] || echo ca-certificates pebble)
 
   title "A release in build/release"
+  say "The first time this takes some minutes; its log: build/release.log"
   mkdir -p build
-  { cmake --preset release && cmake --build --preset release -j "$(nproc)"; } >build/release.log 2>&1 ||
-    { tail -n 30 build/release.log; die "the build failed; all of it is in build/release.log"; }
+  build() { cmake --preset release && exec cmake --build --preset release -j "$(nproc)"; }
+  set -m  # a process group of its own, so that the compilers end with it
+  build >build/release.log 2>&1 </dev/null &
+  builder=$!
+  set +m
+  trap 'kill -TERM -- -$builder 2>/dev/null; exit 130' INT TERM
+  minute=$((SECONDS + 60))
+  while kill -0 $builder 2>/dev/null; do
+    [ "$SECONDS" -lt $minute ] || { minute=$((SECONDS + 60)); say "$(grep -o '^\[[0-9]*/[0-9]*\]' build/release.log | tail -n 1) so far"; }
+    sleep 0.5
+  done
+  wait $builder || { tail -n 30 build/release.log; die "the build failed; all of it is in build/release.log"; }
+  trap - INT TERM
   say "$("$agent" --version)"
 
   # Mosquitto changes to its own user, which needs root.
@@ -195,7 +208,9 @@ obtain_from_own_authority() {
 
   title "What the clients are to trust: its root"
   say "acme-agent ca export --domain $name --state-dir $work/state $work/root.pem"
-  "$agent" ca export --domain $name --state-dir "$work/state" "$work/root.pem" 2>&1 | sed 's/^/        /'
+  # What it advises is for a broker on port 8883 that stays: here it is shown what is done with it.
+  "$agent" ca export --domain $name --state-dir "$work/state" "$work/root.pem" 2>"$work/export.log" || die "there is no root"
+  say "mosquitto_sub -h $name -p $mqtts_port --cafile root.pem, as below"
 }
 
 began=$SECONDS
@@ -227,7 +242,7 @@ say "received:     $(grep -o 'MESSAGE .*' "$work/subscriber.log" | tail -n 1 | c
 
 title "A renewal, while that device stays connected"
 say "acme-agent renew $name --force --state-dir $work/state"
-"$agent" renew $name --force --state-dir "$work/state" || die "the renewal failed"
+"$agent" renew $name --force --state-dir "$work/state" 2>&1 | sed 's/^/        /' || die "the renewal failed"
 second=$(serial)
 [ "$second" != "$first" ] || die "the certificate on the wire is still the first one"
 show_leaf
