@@ -207,9 +207,9 @@ obtain_from_own_authority() {
   show_status
 
   title "What the clients are to trust: its root"
-  say "acme-agent ca export --domain $name --state-dir $work/state $work/root.pem"
+  say "acme-agent ca export --domain $name --server local --state-dir $work/state $work/root.pem"
   # What it advises is for a broker on port 8883 that stays: here it is shown what is done with it.
-  "$agent" ca export --domain $name --state-dir "$work/state" "$work/root.pem" 2>"$work/export.log" || die "there is no root"
+  "$agent" ca export --domain $name --server local --state-dir "$work/state" "$work/root.pem" 2>"$work/export.log" || die "there is no root"
   say "mosquitto_sub -h $name -p $mqtts_port --cafile root.pem, as below"
 }
 

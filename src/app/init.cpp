@@ -57,6 +57,8 @@ FirstCertificate first_certificate(const CommandLine& command_line, const Enviro
   wanted.name = settings.name;
   for (const Identifier& domain : settings.identifiers) wanted.domains.push_back(domain.value);
   wanted.email = settings.email;
+  if (is_given(line, "server"))
+    for (const Server& server : settings.servers) wanted.servers.push_back(server.name);
   wanted.live = cert_dir_of(settings, StateFolder(configuration.state_dir));
   const fs::path& conf = environment.default_config;
   wanted.conf = fs::exists(conf) ? conf.parent_path() / "conf.d" / (settings.name + ".conf") : conf;

@@ -69,6 +69,13 @@ bool needs_certificate(const CommandLine& command_line) {
   return command_line.command == "run" || command_line.command == "check" || command_line.command == "placeholder";
 }
 
+/// The others ask no server to issue.
+bool may_order(const CommandLine& command_line) {
+  for (const char* command : {"run", "renew", "check", "doctor", "init"})
+    if (command_line.command == command) return true;
+  return false;
+}
+
 bool needs_state(const CommandLine& command_line) {
   return command_line.command != "watch";
 }
@@ -164,8 +171,8 @@ std::string folder_of(const CertificateSettings& certificate, const std::filesys
 /// Puts certificates into the configuration, and sees that no two get in each other's way.
 class Certificates {
  public:
-  Certificates(Configuration& configuration, Complaints& complaints)
-      : configuration_(configuration), complaints_(complaints) {}
+  Certificates(Configuration& configuration, Complaints& complaints, bool may_order)
+      : configuration_(configuration), complaints_(complaints), may_order_(may_order) {}
 
   void add(CertificateSettings certificate, const std::string& place) {
     if (certificate.name.empty() && !certificate.identifiers.empty())
@@ -182,7 +189,7 @@ class Certificates {
                       " as well");
     refuse_unable_to_restart(certificate, place);
     if (certificate.first_remote_server() != nullptr) {
-      refuse_names_of_hosts(certificate, place);
+      if (may_order_) refuse_names_of_hosts(certificate, place);
       choose_challenge(certificate, place);
       refuse_unprovable(certificate, place);
     }
@@ -285,6 +292,7 @@ class Certificates {
 
   Configuration& configuration_;
   Complaints& complaints_;
+  const bool may_order_;
   std::unordered_map<std::string, std::string> names_;
   std::unordered_map<std::string, std::string> folders_;
 };
@@ -380,7 +388,7 @@ Configuration load_configuration(const CommandLine& command_line, const Environm
   lay_over(built_in, defaults, complaints);
   lay_over(from_file, defaults, complaints);
 
-  Certificates certificates(configuration, complaints);
+  Certificates certificates(configuration, complaints, may_order(command_line));
   if (one) {
     CertificateSettings certificate = defaults;
     lay_over(from_environment, certificate, complaints);

@@ -40,6 +40,7 @@ std::string compose_override(const Surroundings& surroundings, const FirstCertif
   std::string domain = "\"";
   for (const std::string& name : wanted.domains) domain += (domain.size() > 1 ? ", " : "") + name;
   domain += "\"";
+  if (!wanted.servers.empty()) domain += "\n      ACME_AGENT_SERVER: \"" + wanted.servers.front() + "\"";
   if (!wanted.email.empty()) domain += "\n      ACME_AGENT_EMAIL: \"" + wanted.email + "\"";
   std::string text = "# Made by 'acme-agent init': acme-agent beside the broker of " +
                      printable(surroundings.compose.filename().native()) +
@@ -74,6 +75,7 @@ std::string section(const Surroundings& surroundings, const FirstCertificate& wa
       "# Made by 'acme-agent init'. Every option: 'acme-agent help options'. What is wrong: 'acme-agent check'.\n[" +
       wanted.name + "]\n";
   for (const std::string& domain : wanted.domains) text += "domain = " + domain + "\n";
+  for (const std::string& server : wanted.servers) text += "server = " + server + "\n";
   if (!wanted.email.empty()) text += "email = " + wanted.email + "\n";
   if (!surroundings.port_80_holder.empty())
     text += "# Port 80 is held by " + printable(surroundings.port_80_holder) +

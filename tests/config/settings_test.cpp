@@ -216,6 +216,7 @@ TEST_CASE("domains that cannot be certified are refused, each by name") {
                                                   "' is known in your own network only, and letsencrypt does not issue "
                                                   "for it: give --server local"));
     CHECK(t.load({"-d", name, "--server=local"}).certificates.size() == 1);
+    CHECK(t.load({"status", "-d", name}).certificates.size() == 1);
     CHECK(t.load({"-d", name, "--server=https://ca.lan/dir"}).certificates.size() == 1);
   }
   for (const char* name : {"lan.example", "172.32.0.1", "2001:db8::1"})

@@ -66,11 +66,14 @@ const std::string debian = "persistence true\ninclude_dir /etc/mosquitto/conf.d\
 TEST_CASE("for Debian's Mosquitto there are two files: a section for the agent and a listener for the broker") {
   Machine t(debian);
   t.wanted.email = "me@mydyn.example";
+  t.wanted.servers = {"zerossl", "local"};
   t.seen.systemd = t.seen.service = true;
   const Proposal proposal = t.proposal();
   CHECK(proposal.files.size() == 2);
   const std::string section = content(proposal, t.wanted.conf);
-  CHECK(contains(section, "[mydyn.example]\ndomain = mydyn.example\nemail = me@mydyn.example\n"));
+  CHECK(contains(
+      section,
+      "[mydyn.example]\ndomain = mydyn.example\nserver = zerossl\nserver = local\nemail = me@mydyn.example\n"));
   CHECK_FALSE(contains(section, "webroot"));
   CHECK(
       contains(content(proposal, mosquitto_section),

@@ -30,11 +30,12 @@ Surroundings look_around(const Processes& processes, const std::filesystem::path
 struct FirstCertificate {
   std::string name;
   std::vector<std::string> domains;
-  std::string email;           ///< Empty: none.
-  std::filesystem::path live;  ///< The folder where the broker will find the files.
-  std::filesystem::path conf;  ///< Where the section of this certificate goes.
-  bool configured = false;     ///< There is such a section already.
-  std::string places{};        ///< Options by which the next commands find all that, a space before each; empty: none.
+  std::string email;                   ///< Empty: none.
+  std::vector<std::string> servers{};  ///< As the operator calls them; empty: the default.
+  std::filesystem::path live;          ///< The folder where the broker will find the files.
+  std::filesystem::path conf;          ///< Where the section of this certificate goes.
+  bool configured = false;             ///< There is such a section already.
+  std::string places{};  ///< Options by which the next commands find all that, a space before each; empty: none.
 };
 
 /// A first configuration, to be shown before anything is written.
