@@ -19,6 +19,7 @@
 #include <acme_agent/challenge/http01_solver.hpp>
 #include <acme_agent/challenge/tls_alpn01_solver.hpp>
 #include <acme_agent/challenge/webroot_solver.hpp>
+#include <acme_agent/crypto/digest.hpp>
 #include <acme_agent/crypto/root_bundle.hpp>
 #include <acme_agent/dns/advice.hpp>
 #include <acme_agent/net/connection_pool.hpp>
@@ -481,12 +482,15 @@ std::shared_ptr<const DeviceTerms> Wiring::devices_for(const CertificateSettings
   return devices_.emplace_back(std::make_shared<const DeviceTerms>(*std::move(terms)));
 }
 
-/// Another text for another file, or another content of it; empty for none.
-std::string file_as_it_is(const std::optional<std::filesystem::path>& file) {
+/// Another text for another content, whenever that was written; empty for none, or where whoever needs it will say why.
+std::string digest_of(const std::optional<std::filesystem::path>& file) {
   if (!file) return {};
-  std::error_code none;
-  return file->native() + "@" +
-         std::to_string(std::filesystem::last_write_time(*file, none).time_since_epoch().count());
+  try {
+    const std::optional<Secret> content = read_file(*file);
+    return content ? to_hex(sha256(content->reveal())) : "";
+  } catch (const Error&) {
+    return {};
+  }
 }
 
 std::shared_ptr<const AcmeServer> Wiring::server_for(const Server& server, const CertificateSettings& settings) {
@@ -508,7 +512,7 @@ std::shared_ptr<const AcmeServer> Wiring::server_for(const Server& server, const
                    [pool] { return pool->take(); },
                    std::move(external_account),
                    {},
-                   file_as_it_is(settings.ca_bundle) + settings.eab_kid + file_as_it_is(settings.eab_hmac_key_file)});
+                   digest_of(settings.ca_bundle) + settings.eab_kid + digest_of(settings.eab_hmac_key_file)});
   }
   return known;
 }

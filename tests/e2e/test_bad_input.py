@@ -236,6 +236,20 @@ class Server(Case):
         self.assertRegex(output.lower(), "next|again|retry")
 
 
+class Roots(Case):
+    def test_the_right_roots_are_tried_at_once_and_the_same_wrong_ones_are_not(self):
+        ca = self.pebble()
+        me = self.agent(ca)
+        stranger, _ = tls_files.self_signed(self.folder, name="localhost", stem="stranger")
+        self.assertEqual(me.once(ca_bundle=stranger)[0], EXIT_BAD)
+        os.utime(stranger)
+        code, output = me.once(ca_bundle=stranger)
+        self.assertEqual(code, EXIT_BAD, output)
+        self.assert_one_sentence(output, "not tried again before", "does not hold its root", "acme-agent renew", "tries now")
+        code, output = me.once()
+        self.assertEqual(code, EXIT_GOOD, output)
+
+
 class Port(Case):
     def test_a_port_in_use_is_an_error_that_names_who_holds_it(self):
         ca = self.pebble(authz_reuse=0)
