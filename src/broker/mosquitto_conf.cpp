@@ -138,6 +138,7 @@ std::optional<MosquittoPlace> find_mosquitto(const Process& broker) {
     const std::optional<Secret> line = read_file(proc + "/cmdline", 65536);
     if (!line) return std::nullopt;
     const std::vector<std::string> words = split(line->reveal(), '\0');
+    if (words.empty()) return std::nullopt;  // it ends just now
     std::error_code hidden;  // where we may not look, what it was started as must do
     fs::path program = fs::read_symlink(proc + "/exe", hidden);
     if (hidden) program = fs::weakly_canonical(words.front(), hidden);
