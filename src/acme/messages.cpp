@@ -259,7 +259,7 @@ AccountInfo read_account(const std::string& body, const std::string& url) {
   const json* contacts = find(answer.object(), "contact");
   if (contacts == nullptr || !contacts->is_array()) return account;
   for (const json& contact : *contacts)
-    if (contact.is_string() && account.contact.size() < max_contacts)
+    if (contact.is_string() && contact != "" && account.contact.size() < max_contacts)
       account.contact.push_back(printable(contact.get<std::string>()));
   return account;
 }

@@ -67,7 +67,7 @@ TEST_CASE("what a server says of an account is bounded and fit to be shown") {
   Owner t;
   CHECK(t.read(R"({"status":"valid","createdAt":"2026-11-22T10:00:00Z"})").created ==
         std::chrono::sys_days{std::chrono::year{2026} / 11 / 22} + std::chrono::hours(10));
-  CHECK(t.read(R"({"status":"valid","contact":[7,"mailto:\u001b[31m"],"createdAt":"soon"})").contact ==
+  CHECK(t.read(R"({"status":"valid","contact":[7,"","mailto:\u001b[31m"],"createdAt":"soon"})").contact ==
         std::vector<std::string>{"mailto:\\x1b[31m"});
   json many = {{"status", "valid"}, {"contact", json::array()}};
   for (int i = 0; i < 10'000; ++i) many["contact"].push_back("mailto:a@b.example");
