@@ -17,6 +17,7 @@
 #include <acme_agent/store/state.hpp>
 
 #include "commands.hpp"
+#include "operators_files.hpp"
 #include "terminal.hpp"
 #include "wiring.hpp"
 

@@ -17,6 +17,7 @@
 #include "commands.hpp"
 #include "device_kit.hpp"
 #include "new_files.hpp"
+#include "operators_files.hpp"
 #include "revocation_reason.hpp"
 #include "root_export.hpp"
 

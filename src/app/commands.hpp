@@ -43,9 +43,6 @@ class NothingToRenew : public Error {
 /// Root becomes the user whom the state folder belongs to, and says so. For commands that write there.
 void become_owner_of(const StateFolder& state);
 
-/// What to tell where every user of this machine can read the passphrase of our own authority.
-std::optional<std::string> passphrase_exposed(const Configuration& configuration);
-
 /// Throws Error (ask_operator) if the state folder has nothing of a certificate of that name.
 void require_known(const std::string& name, const StateFolder& state);
 

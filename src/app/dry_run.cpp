@@ -16,6 +16,7 @@
 #include <acme_agent/sys/signals.hpp>
 
 #include "commands.hpp"
+#include "operators_files.hpp"
 #include "wiring.hpp"
 
 namespace acme_agent {

@@ -8,6 +8,8 @@
 
 #include <acme_agent/mqtt/topics.hpp>
 
+#include "operators_files.hpp"
+
 namespace acme_agent {
 
 using namespace std::chrono_literals;

@@ -6,6 +6,7 @@
 
 #include "authority_terms.hpp"
 #include "commands.hpp"
+#include "operators_files.hpp"
 #include "wiring.hpp"
 
 namespace acme_agent {

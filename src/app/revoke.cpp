@@ -12,6 +12,7 @@
 #include <acme_agent/store/state.hpp>
 
 #include "commands.hpp"
+#include "operators_files.hpp"
 #include "revocation_reason.hpp"
 #include "wiring.hpp"
 

@@ -21,6 +21,7 @@
 
 #include "commands.hpp"
 #include "lookout.hpp"
+#include "operators_files.hpp"
 #include "status_page.hpp"
 #include "wiring.hpp"
 

@@ -3,7 +3,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -11,14 +10,13 @@
 #include <acme_agent/alert/channel.hpp>
 #include <acme_agent/base/log.hpp>
 #include <acme_agent/config/configuration.hpp>
-#include <acme_agent/net/alpn_listener.hpp>
-#include <acme_agent/net/http01_listener.hpp>
 #include <acme_agent/status/report.hpp>
 #include <acme_agent/store/state.hpp>
 #include <acme_agent/sys/confinement.hpp>
 #include <acme_agent/sys/file_lock.hpp>
-#include <acme_agent/sys/passed_sockets.hpp>
 #include <acme_agent/sys/processes.hpp>
+
+#include "solver_pool.hpp"
 
 namespace acme_agent {
 
@@ -46,9 +44,6 @@ std::optional<DeviceTerms> device_terms_of(const CertificateSettings& settings);
 /// Throws nothing; what is wrong shows when somebody is to be told.
 std::unique_ptr<Reloader> make_reloader(const ReloadRule& rule, const Processes& processes);
 
-/// The password of --mqtt; empty where there is no file. Throws Error (ask_operator) where it cannot be read.
-Secret mqtt_password_in(const Configuration& configuration);
-
 /// Everything that lives as long as the process and is made of the configuration: the one place that knows both.
 class Wiring {
  public:
@@ -73,7 +68,7 @@ class Wiring {
   void warn_of_authority(const Configuration& configuration);
 
   /// All that answer challenges. Not while manage() runs.
-  Solvers solvers() const;
+  Solvers solvers() const { return solvers_.all(); }
 
   /// Those who are told about trouble.
   std::vector<std::unique_ptr<Channel>> channels(const Configuration& configuration) const;
@@ -88,47 +83,27 @@ class Wiring {
   std::shared_ptr<const DeviceTerms> devices_for(const CertificateSettings& settings);
   std::shared_ptr<const AcmeServer> server_for(const Server& server, const CertificateSettings& settings);
   std::shared_ptr<Reloader> reloader_for(const ReloadRule& rule);
-  std::shared_ptr<Solver> solver_for(const std::string& challenge, const CertificateSettings& settings);
-  std::shared_ptr<Solver> http_solver_at(const Endpoint& endpoint);
-  std::shared_ptr<Solver> alpn_solver_at(const Endpoint& endpoint);
-  std::shared_ptr<Solver> webroot_solver_in(const std::filesystem::path& folder);
-  std::shared_ptr<Solver> dns_hook_solver_for(const CertificateSettings& settings);
-  std::shared_ptr<Solver> dns_update_solver_for(const CertificateSettings& settings);
-  std::shared_ptr<Solver> dns_persist_solver();
-  template <class Listener>
-  std::shared_ptr<Listener> make_listener(const std::string& challenge, const Endpoint& endpoint);
-  std::string place_of(const std::string& challenge, const Endpoint& endpoint) const;
-  std::string describe_holder(std::uint16_t port) const;
-  void warn_of_idle_sockets();
   Ownership ownership_for(const CertificateSettings& settings);
   void take_folder(const std::string& folder);
 
   SystemClock clock_;
   Log log_;
   SystemProcesses processes_;
-  std::vector<PassedSocket> passed_;  ///< Those that are in use have lost their descriptors to the listeners.
   StateFolder state_;
   FileLock lock_;
   std::map<std::string, FileLock> folder_locks_;
   const std::shared_ptr<const AcmeServer> own_authority_;
   const std::shared_ptr<ClientAuthority> clients_;
-  std::map<std::uint16_t, std::optional<Process>> port_holders_;  ///< As seen when all processes could be looked at.
   std::optional<Confinement> confinement_;
+  SolverPool solvers_;
 
   /// What many certificates share; made once for those that are told the same. An unchanged one stays equal (Managed).
-  std::map<std::string, std::shared_ptr<Http01Listener>> http_listeners_;
-  std::map<std::string, std::shared_ptr<AlpnListener>> alpn_listeners_;
-  std::map<std::string, std::shared_ptr<Solver>> solvers_;
   std::map<std::vector<std::string>, std::shared_ptr<const AcmeServer>> servers_;
   std::vector<std::pair<ReloadRule, std::shared_ptr<Reloader>>> reloaders_;
   std::vector<std::shared_ptr<const DeviceTerms>> devices_;
   std::map<std::string, Ownership> owners_;
   Renewer renewer_;
 };
-
-/// Throws Error (ask_operator) for owners and bundles that this machine does not have. Nothing is touched: these are
-/// told before anything is done.
-void check_machine(const Configuration& configuration);
 
 /// Where the broker finds the files of this certificate.
 std::filesystem::path cert_dir_of(const CertificateSettings& settings, const StateFolder& state);
