@@ -219,10 +219,12 @@ void Renewer::Attempt::deploy_if_due() {
   if (leave_as_devices_refuse()) return;
   looked = true;
   looked_fully = full;
-  Effort effort = *deploy.last_told + tell_every <= now() ? Effort::urge : Effort::look;
+  Effort effort = Effort::look;
   if (full) {
     effort = wish.force && issued ? Effort::force : Effort::full;
     deploy.last_told = now();
+  } else if (*deploy.last_told + tell_every <= now()) {
+    effort = Effort::urge;
   }
   const std::string stamp = wish.look || wish.now ? "" : deploy.stamp;  // who asks has the files read
   const Deployment done =
