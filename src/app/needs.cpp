@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <variant>
 
+#include <acme_agent/base/entries.hpp>
+
 namespace acme_agent {
 namespace {
 
@@ -26,10 +28,10 @@ void add_webroot(const std::filesystem::path& webroot, Needs& needs) {
 void add_with_links(const std::filesystem::path& folder, Needs& needs) {
   needs.folders.insert(folder);
   std::error_code failed;
-  for (std::filesystem::directory_iterator entry(folder, failed), end; !failed && entry != end;
-       entry.increment(failed)) {
+  for (const std::filesystem::path& entry : entries_of(folder, failed)) {
     std::error_code gone;
-    if (entry->is_symlink(gone) && entry->is_directory(gone)) needs.folders.insert(entry->path());
+    if (std::filesystem::is_symlink(entry, gone) && std::filesystem::is_directory(entry, gone))
+      needs.folders.insert(entry);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <acme_agent/base/entries.hpp>
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/crypto/digest.hpp>
@@ -25,8 +26,8 @@ Error damaged(const std::filesystem::path& path, const Error& error) {
 std::vector<std::filesystem::path> folders_in(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> folders;
   std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, failed))
-    if (!entry.path().filename().native().starts_with('.')) folders.push_back(entry.path());
+  for (const std::filesystem::path& entry : entries_of(folder, failed))
+    if (!entry.filename().native().starts_with('.')) folders.push_back(entry);
   if (failed == std::errc::no_such_file_or_directory) throw missing(folder);
   if (failed) throw_errno("the authority cannot be read:", folder, failed.value());
   return folders;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <system_error>
 
+#include <acme_agent/base/entries.hpp>
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/broker/mosquitto_conf.hpp>
@@ -64,8 +65,8 @@ class Reading {
     conf_.include_dirs.push_back(folder.string());
     std::vector<fs::path> files;
     std::error_code ignored;
-    for (const fs::directory_entry& entry : fs::directory_iterator(below(root_, folder), ignored))
-      if (entry.path().extension() == ".conf") files.push_back(folder / entry.path().filename());
+    for (const fs::path& entry : entries_of(below(root_, folder), ignored))
+      if (entry.extension() == ".conf") files.push_back(folder / entry.filename());
     std::sort(files.begin(), files.end());
     for (const fs::path& file : files) read(file);
   }
@@ -139,7 +140,7 @@ std::optional<MosquittoPlace> find_mosquitto(const Process& broker) {
     if (!line) return std::nullopt;
     const std::vector<std::string> words = split(line->reveal(), '\0');
     if (words.empty()) return std::nullopt;  // it ends just now
-    std::error_code hidden;  // where we may not look, what it was started as must do
+    std::error_code hidden;                  // where we may not look, what it was started as must do
     fs::path program = fs::read_symlink(proc + "/exe", hidden);
     if (hidden) program = fs::weakly_canonical(words.front(), hidden);
     if (broker.name != "mosquitto" && program.filename() != "mosquitto") return std::nullopt;

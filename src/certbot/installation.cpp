@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/entries.hpp>
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/certbot/installation.hpp>
@@ -101,15 +102,12 @@ bool is_name(std::string_view text) {
          text.find_first_not_of(allowed) == std::string_view::npos;
 }
 
-/// The entries of a folder; none if there is no such folder.
-std::vector<fs::path> entries_of(const fs::path& folder) {
-  std::vector<fs::path> entries;
+/// The entries of a folder, in order; none if there is no such folder.
+std::vector<fs::path> sorted_entries_of(const fs::path& folder) {
   std::error_code failed;
-  for (fs::directory_iterator entry(folder, failed), end; !failed && entry != end; entry.increment(failed)) {
-    entries.push_back(entry->path());
-    if (entries.size() > most_lineages) refuse("there are too many files in " + printable(folder.native()));
-  }
+  std::vector<fs::path> entries = entries_of(folder, failed);
   if (failed && failed != std::errc::no_such_file_or_directory) throw_errno("cannot read", folder, failed.value());
+  if (entries.size() > most_lineages) refuse("there are too many files in " + printable(folder.native()));
   std::sort(entries.begin(), entries.end());
   return entries;
 }
@@ -129,7 +127,7 @@ CertbotFolder::CertbotFolder(fs::path folder) : folder_(std::move(folder)) {
 
 std::vector<std::string> CertbotFolder::lineages() const {
   std::vector<std::string> names;
-  for (const fs::path& path : entries_of(folder_ / "renewal"))
+  for (const fs::path& path : sorted_entries_of(folder_ / "renewal"))
     if (path.extension() == ".conf") names.push_back(path.stem().native());
   return names;
 }
@@ -173,7 +171,7 @@ CertbotAccount CertbotFolder::account(const std::string& server, const std::stri
 std::vector<fs::path> CertbotFolder::hooks() const {
   std::vector<fs::path> hooks;
   for (const char* moment : {"pre", "deploy", "post"})
-    for (const fs::path& hook : entries_of(folder_ / "renewal-hooks" / moment)) hooks.push_back(hook);
+    for (const fs::path& hook : sorted_entries_of(folder_ / "renewal-hooks" / moment)) hooks.push_back(hook);
   return hooks;
 }
 

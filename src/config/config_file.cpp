@@ -6,6 +6,7 @@
 #include <fstream>
 #include <system_error>
 
+#include <acme_agent/base/entries.hpp>
 #include <acme_agent/base/text.hpp>
 
 #include "option.hpp"
@@ -41,10 +42,9 @@ void ConfigFiles::read(const std::filesystem::path& file, bool must_exist) {
   const std::filesystem::path folder = file.parent_path() / "conf.d";
   if (!std::filesystem::is_directory(folder, error)) return;
   std::vector<std::filesystem::path> files;
-  std::filesystem::directory_iterator entry(folder, error);
-  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
-    if (name.ends_with(".conf") && !name.starts_with(".")) files.push_back(entry->path());
+  for (const std::filesystem::path& entry : entries_of(folder, error)) {
+    const std::string name = entry.filename().string();
+    if (name.ends_with(".conf") && !name.starts_with(".")) files.push_back(entry);
   }
   if (error) {
     complaints_.add("cannot list the configuration files in " + printable(folder.string()) + ": " + error.message());

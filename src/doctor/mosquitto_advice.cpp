@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/entries.hpp>
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/broker/mosquitto_conf.hpp>
@@ -178,9 +179,9 @@ class Examination {
     if (std::none_of(all.begin(), all.end(), [&](const auto& mount) { return mount.first == file.value; }))
       return false;
     std::error_code none;
-    for (fs::directory_iterator entry(case_.cert_dir, none), end; !none && entry != end; entry.increment(none)) {
+    for (const fs::path& entry : entries_of(case_.cert_dir, none)) {
       for (const char* name : {"cert.pem", "fullchain.pem", "privkey.pem", "combined.pem"}) {
-        if (!is_same(entry->path() / name, seen(file.value))) continue;
+        if (!is_same(entry / name, seen(file.value))) continue;
         bad(file.text() + ", which is mounted into the container as a single file: a renewal does not get there",
             "mount the folder " + printable(case_.cert_dir.native()) + " instead");
         return true;

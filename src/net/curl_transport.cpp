@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include <acme_agent/base/dates.hpp>
+#include <acme_agent/base/entries.hpp>
 #include <acme_agent/base/free.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/crypto/root_bundle.hpp>
@@ -94,10 +95,10 @@ std::string lower_case(std::string text) {
 
 /// OpenSSL looks a root up by the hash of its name where `directory` has such links; not every system makes them.
 bool has_hashed_roots(const std::filesystem::path& directory) {
-  std::error_code none;
-  const std::filesystem::directory_iterator entries(directory, none);
-  return std::any_of(begin(entries), end(entries), [](const std::filesystem::directory_entry& entry) {
-    const std::string name = entry.path().filename();
+  std::error_code failed;
+  const std::vector<std::filesystem::path> entries = entries_of(directory, failed);
+  return std::any_of(entries.begin(), entries.end(), [](const std::filesystem::path& entry) {
+    const std::string name = entry.filename();
     return name.size() == 10 && name.ends_with(".0") && name.find_first_not_of("0123456789abcdef") == 8;
   });
 }

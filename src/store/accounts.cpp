@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include <acme_agent/base/entries.hpp>
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/crypto/digest.hpp>
@@ -89,8 +90,10 @@ void Accounts::set_aside(const std::string& directory_url) const {
 std::vector<std::string> Accounts::servers() const {
   std::vector<std::string> urls;
   std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_, failed)) {
-    const auto document = read_sound_document<AccountDocument>(entry.path() / "account.json");
+  for (const std::filesystem::path& entry : entries_of(folder_, failed)) {
+    std::error_code unseen;
+    if (!std::filesystem::is_directory(entry, unseen)) continue;
+    const auto document = read_sound_document<AccountDocument>(entry / "account.json");
     if (document && !document->directory.empty()) urls.push_back(document->directory);
   }
   if (failed && failed != std::errc::no_such_file_or_directory)

@@ -1,3 +1,4 @@
+#include <acme_agent/base/entries.hpp>
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/store/state.hpp>
@@ -53,10 +54,9 @@ void CertificateState::save_pending(const Pending& pending) const {
 
 void CertificateState::clear_pending() const noexcept {
   std::error_code none;
-  for (std::filesystem::directory_iterator entry(folder_ / "pending", none), end; !none && entry != end;
-       entry.increment(none)) {
+  for (const std::filesystem::path& entry : entries_of(folder_ / "pending", none)) {
     std::error_code left;
-    std::filesystem::remove(entry->path(), left);
+    std::filesystem::remove(entry, left);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <acme_agent/base/entries.hpp>
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/store/state.hpp>
@@ -43,8 +44,10 @@ void check_writable(const std::filesystem::path& folder) {
 std::vector<std::string> StateFolder::names() const {
   std::vector<std::string> names;
   std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "certificates", failed))
-    if (entry.is_directory()) names.push_back(entry.path().filename());
+  for (const std::filesystem::path& entry : entries_of(folder_ / "certificates", failed)) {
+    std::error_code unseen;
+    if (std::filesystem::is_directory(entry, unseen)) names.push_back(entry.filename());
+  }
   if (failed == std::errc::permission_denied)
     throw Error(Remedy::ask_operator, "may not read " + folder_.string() + ": run as the agent's user or as root");
   std::sort(names.begin(), names.end());

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <acme_agent/base/entries.hpp>
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/sys/folder_watch.hpp>
 
@@ -27,8 +28,8 @@ constexpr const char* switched_link = "..data";
 std::vector<fs::path> files_in(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error))
-    if (!entry->path().filename().string().starts_with('.')) files.push_back(entry->path());
+  for (const fs::path& entry : entries_of(folder, error))
+    if (!entry.filename().string().starts_with('.')) files.push_back(entry);
   if (error == std::errc::permission_denied)
     for (const char* name : usual_names) files.push_back(folder / name);
   std::sort(files.begin(), files.end());

@@ -12,6 +12,7 @@
 #include <set>
 #include <system_error>
 
+#include <acme_agent/base/entries.hpp>
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/sys/generations.hpp>
 
@@ -55,9 +56,7 @@ bool is_there(const fs::path& path) {
 std::vector<fs::path> names_in(const fs::path& folder) {
   std::vector<fs::path> names;
   std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    names.push_back(entry->path().filename());
-  }
+  for (const fs::path& entry : entries_of(folder, error)) names.push_back(entry.filename());
   if (error && error.value() != ENOENT) throw_errno("cannot list", folder, error.value());
   return names;
 }
@@ -279,7 +278,9 @@ void GenerationFolder::activate(const fs::path& generation) {
 
   if (!foreign_names(folder_, names).empty()) {
     const bool taken = number == 1 || is_there(folder_ / name_of(number - 1));
-    adopt(folder_, names, taken ? generations_in(folder_).front() + 1 : number - 1);
+    const std::vector<Number> all = generations_in(folder_);
+    if (all.empty()) throw_errno("cannot switch to", generation, ENOENT);  // the folder was taken away just now
+    adopt(folder_, names, taken ? all.front() + 1 : number - 1);
   }
   const Number before = linked_generation(folder_, data_link);
   if (before != number) {

@@ -12,6 +12,7 @@
 #include <sstream>
 #include <system_error>
 
+#include <acme_agent/base/entries.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/sys/file.hpp>
 #include <acme_agent/sys/processes.hpp>
@@ -41,8 +42,8 @@ fs::path folder_of(pid_t pid) {
 std::vector<pid_t> all_pids() {
   std::vector<pid_t> pids;
   std::error_code error;
-  for (fs::directory_iterator entry("/proc", error), end; !error && entry != end; entry.increment(error)) {
-    const std::string name = entry->path().filename();
+  for (const fs::path& entry : entries_of("/proc", error)) {
+    const std::string name = entry.filename();
     pid_t pid = 0;
     const auto [last, bad] = std::from_chars(name.data(), name.data() + name.size(), pid);
     if (bad == std::errc() && last == name.data() + name.size()) pids.push_back(pid);
@@ -154,10 +155,9 @@ std::set<std::string> listening_inodes(const fs::path& table, std::uint16_t port
 
 bool has_one_open(pid_t pid, const std::set<std::string>& sockets) {
   std::error_code error;
-  for (fs::directory_iterator entry(folder_of(pid) / "fd", error), end; !error && entry != end;
-       entry.increment(error)) {
+  for (const fs::path& entry : entries_of(folder_of(pid) / "fd", error)) {
     std::error_code closed;
-    if (sockets.contains(fs::read_symlink(entry->path(), closed).native())) return true;
+    if (sockets.contains(fs::read_symlink(entry, closed).native())) return true;
   }
   return false;
 }

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <fstream>
 #include <set>
 
 #include <acme_agent/store/state.hpp>
@@ -237,4 +238,11 @@ TEST_CASE("the accounts that are here can be told, and since when") {
     t.accounts.save(url, {PrivateKey::generate(KeyType::ec256), "https://x/1", "", since});
   CHECK(t.accounts.servers() == std::vector<std::string>{"https://a.example/dir", "https://b.example/dir"});
   CHECK(t.accounts.load("https://a.example/dir")->since == since);
+}
+
+TEST_CASE("a stray file beside the accounts hides none of them") {
+  AccountsOnDisk t;
+  t.save(account_url);
+  std::ofstream(t.dir / "accounts/notes.txt") << "stray";
+  CHECK(t.accounts.servers() == std::vector<std::string>{letsencrypt});
 }

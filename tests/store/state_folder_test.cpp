@@ -114,3 +114,11 @@ TEST_CASE("the certificates that a state folder knows can be told") {
   for (const std::string name : {"b.example", "a.example"}) state.certificate(name).save_record(Record{});
   CHECK(state.names() == std::vector<std::string>{"a.example", "b.example"});
 }
+
+TEST_CASE("a link in a circle beside the certificates is none") {
+  TempDir dir;
+  const StateFolder state(dir / "state");
+  state.create();
+  fs::create_directory_symlink("circle", state.path() / "certificates/circle");
+  CHECK(state.names().empty());
+}
