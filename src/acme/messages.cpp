@@ -212,8 +212,11 @@ Challenge to_challenge(const json& object) {
   challenge.status = status.value_or(Status::pending);
   const std::string token = optional_text(object, "token");
   if (!status || !is_usable_url(challenge.url)) return challenge;
-  if (is_token(token)) challenge.token = token;
-  if (challenge.type == "dns-persist-01") challenge.issuer_domain_names = issuer_names(object, "issuer-domain-names");
+  // Without issuers nobody can say which record it is about, whatever else the server sends.
+  if (challenge.type == "dns-persist-01")
+    challenge.issuer_domain_names = issuer_names(object, "issuer-domain-names");
+  else if (is_token(token))
+    challenge.token = token;
   return challenge;
 }
 

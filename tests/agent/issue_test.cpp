@@ -3,10 +3,12 @@
 #include <set>
 
 #include <acme_agent/agent/issue.hpp>
+#include <acme_agent/challenge/dns_persist_solver.hpp>
 #include <acme_agent/crypto/private_key.hpp>
 
 #include "support/fake_ca.hpp"
 #include "support/fake_clock.hpp"
+#include "support/fake_name_server.hpp"
 #include "support/shown_answers.hpp"
 
 using namespace acme_agent;
@@ -453,4 +455,14 @@ TEST_CASE("a stop ends it at once") {
   t.stop.request_stop();
   CHECK_THROWS_AS(t.issue(), Stopped);
   CHECK(t.answers.count() == 0);
+}
+
+TEST_CASE("a dns-persist-01 with a token and without usable issuers is none that can be answered") {
+  const test::FakeNameServer server(
+      [](const test::Asked& asked) { return std::vector{test::wire_response(asked, dns_no_such_name, {})}; });
+  Issuing t;
+  t.solvers = {std::make_shared<DnsPersistSolver>([&] { return Resolver({server.endpoint()}); }, t.clock)};
+  t.ca.extra_challenge(
+      R"({"type":"dns-persist-01","url":"https://ca.example/chall/x","status":"pending","token":"abc"})");
+  CHECK(t.message_of_failure().find("cannot be answered") != std::string::npos);
 }
