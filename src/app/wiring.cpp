@@ -122,7 +122,11 @@ std::unique_ptr<Reloader> make_reloader(const ReloadRule& rule, const Processes&
 std::vector<std::string> look_at_names(const std::vector<Identifier>& names, const std::string& challenge,
                                        const std::vector<std::string>& issuers, const std::stop_token& stop) {
   constexpr Duration patience = std::chrono::seconds(5);
-  return explain_names(Resolver::of_system(), names, challenge, issuers, own_addresses(), patience, stop);
+  try {
+    return explain_names(Resolver::of_system(), names, challenge, issuers, own_addresses(), patience, stop);
+  } catch (const std::exception& error) {  // that resolv.conf cannot be read, as a rule
+    return {error.what()};
+  }
 }
 
 std::filesystem::path cert_dir_of(const CertificateSettings& settings, const StateFolder& state) {

@@ -51,6 +51,14 @@ class LookAhead(DnsCase):
                               "server all the same")
         self.assertEqual(ca.count("POST /chalZ/"), 0)
 
+    def test_name_servers_that_cannot_be_known_are_told_and_hinder_nothing(self):
+        ca = self.pebble(version="newest", caa_identities=["ca.example"])
+        me = self.agent(ca)
+        me.prefix = ["unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /etc/resolv.conf; exec "$@"', "sh"]
+        code, output = me.once()
+        self.assertEqual(code, 0, output)
+        self.assertIn("/etc/resolv.conf", output)
+
 
 class SignedUpdates(DnsCase):
     def test_names_are_proven_by_records_that_come_and_go(self):
