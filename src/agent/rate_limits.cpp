@@ -42,9 +42,9 @@ TimePoint next_token(const RateLimit& limit, TimePoint full_at, TimePoint now) {
 }
 
 Spent& RateLimits::spent_at(const std::string& server) {
-  const auto [found, is_new] = spent_.try_emplace(server);
-  Spent& spent = found->second;
-  if (is_new) spent = accounts_.load_spent(server);
+  auto known = spent_.find(server);
+  if (known == spent_.end()) known = spent_.emplace(server, accounts_.load_spent(server)).first;
+  Spent& spent = known->second;
   const auto noted = spent.find(as_of);
   if (noted == spent.end() || noted->second <= clock_.now() + small_correction) return spent;
   const Duration ahead = noted->second - clock_.now();  // by a clock that was wrong: all is as much too late

@@ -1,8 +1,10 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include <acme_agent/agent/rate_limits.hpp>
+#include <acme_agent/base/error.hpp>
 
 #include "support/fake_clock.hpp"
 #include "support/temp_dir.hpp"
@@ -111,4 +113,22 @@ TEST_CASE("a clock that was years ahead does not lock anybody out") {
   t.clock.advance(-24h * 3650);
   RateLimits other = t.after_a_restart();
   CHECK(t.turn(other) <= t.clock.now() + 5 * 34h);
+}
+
+TEST_CASE("limits that could not be read once are not forgotten") {
+  Limited t;
+  for (int i = 0; i < 4; ++i) t.limits.issued(letsencrypt, names("a.example"));
+  CHECK(t.turn(t.limits) > t.clock.now());
+  std::filesystem::path file;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(t.folder / "accounts"))
+    if (entry.path().filename() == "limits.json") file = entry.path();
+  RateLimits restarted = t.after_a_restart();
+  std::filesystem::rename(file, file.string() + ".kept");
+  std::filesystem::create_directory(file);  // stands for EIO or EMFILE
+  CHECK_THROWS_AS(t.turn(restarted), Error);
+  std::filesystem::remove(file);
+  std::filesystem::rename(file.string() + ".kept", file);
+  CHECK(t.turn(restarted) > t.clock.now());
+  RateLimits again = t.after_a_restart();
+  CHECK(t.turn(again) > t.clock.now());
 }
