@@ -79,6 +79,7 @@ CertificateSettings trial_of(CertificateSettings settings) {
                                           ": dns-persist-01 cannot be tried, as its record names an account that a "
                                           "trial does not have: leave --dry-run out, or add another --challenge");
   settings.cert_dir.reset();
+  settings.deploy.clear();  // a running agent has their locks
   settings.owner.clear();
   settings.reload.clear();
   settings.probes.clear();

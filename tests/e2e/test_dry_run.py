@@ -49,6 +49,15 @@ class DryRun(Case):
         self.assertEqual(self.me.leaf(), leaf)
         self.assertEqual(self.ca.orders(), 2)
 
+    def test_further_folders_are_left_to_the_agent_that_has_them(self):
+        further = {"deploy": self.folder / "further"}
+        self.assertEqual(self.try_out(**further)[0], 0)
+        self.assertFalse((self.folder / "further").exists())
+        self.me.start(**further)
+        self.me.wait_until_valid()
+        code, output = self.try_out("renew", self.me.name, **further)
+        self.assertEqual(code, 0, output)
+
     def test_a_validation_that_fails_is_told_as_the_real_one_is(self):
         code, output = self.try_out(http_listen=f"127.0.0.1:{programs.free_port()}")
         self.assertEqual(code, 1, output)
