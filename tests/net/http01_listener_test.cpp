@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -186,7 +187,7 @@ TEST_CASE("headers of the request change nothing in the answer") {
     CAPTURE(header);
     const std::string answer = ask(t.port, "GET " + prefix + "token HTTP/1.1\r\nHost: x\r\n" + header + "\r\n\r\n");
     CHECK((answer == found + "token.key" || answer == not_found));
-    CHECK((answer == not_found) == contains(header, "nonsense"));
+    CHECK(answer != not_found);
   }
 }
 
@@ -508,4 +509,32 @@ TEST_CASE("where descriptors run out, the oldest connection makes room for the C
   CHECK(silent.first_line() == "connected");
   CHECK(answer == found + "token.key");
   CHECK(early.receive().empty());
+}
+
+/// For threads to come; what glibc takes where the stack is unlimited.
+struct SmallStacks {
+  pthread_attr_t usual{};
+  SmallStacks() {
+    ::pthread_getattr_default_np(&usual);
+    pthread_attr_t small{};
+    ::pthread_attr_init(&small);
+    ::pthread_attr_setstacksize(&small, std::size_t{2} << 20);
+    ::pthread_setattr_default_np(&small);
+    ::pthread_attr_destroy(&small);
+  }
+  ~SmallStacks() {
+    ::pthread_setattr_default_np(&usual);
+    ::pthread_attr_destroy(&usual);
+  }
+};
+
+TEST_CASE("a long range does not end the agent, as little stack as its threads have") {
+  const SmallStacks small;
+  Listening l;
+  const auto answer = l.listener.publish("token", "auth");
+  for (const std::string& name : {std::string("Range"), std::string("rANGE")}) {
+    std::string range = name + ": bytes=0-0";
+    while (range.size() < 7900) range += ",-";
+    CHECK(ask(l.listener.port(), "GET /x HTTP/1.1\r\nHost: x\r\n" + range + "\r\n\r\n") == not_found);
+  }
 }
