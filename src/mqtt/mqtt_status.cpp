@@ -117,23 +117,7 @@ class MqttStatus::Client {
         instance_(instance),
         happenings_(instance),
         log_(log) {
-    handle_.reset(library().create(nullptr, true, this));  // an id of its own, nothing kept by the broker
-    if (!handle_) throw Error(Remedy::retry, "--mqtt: no memory for a client");
-    mosquitto* const handle = handle_.get();
-    library().threaded_set(handle, true);
-    if (!broker_.user.empty())
-      require(library().username_pw_set(handle, broker_.user.c_str(), std::string(broker_.password.reveal()).c_str()),
-              "user and password");
-    require(library().will_set(handle, status_.c_str(), 7, "offline", qos, true), "the last will");
-    if (broker_.tls && broker_.ca_bundle)
-      require(library().tls_set(handle, broker_.ca_bundle->c_str(), nullptr, nullptr, nullptr, nullptr), "ca-bundle");
-    else if (broker_.tls)
-      require(library().int_option(handle, MOSQ_OPT_TLS_USE_OS_CERTS, 1), "the roots of the system");
-    library().connect_callback_set(
-        handle, [](mosquitto*, void* self, int code) noexcept { static_cast<Client*>(self)->connected(code); });
-    library().message_callback_set(handle, [](mosquitto*, void* self, const mosquitto_message* message) noexcept {
-      static_cast<Client*>(self)->heard(*message);
-    });
+    handle_ = new_handle();
     thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
   }
 
@@ -168,11 +152,35 @@ class MqttStatus::Client {
   }
 
  private:
+  using Handle = std::unique_ptr<mosquitto, Destroy>;
+
+  Handle new_handle() {
+    Handle made(library().create(nullptr, true, this));  // an id of its own, nothing kept by the broker
+    if (!made) throw Error(Remedy::retry, "--mqtt: no memory for a client");
+    mosquitto* const handle = made.get();
+    library().threaded_set(handle, true);
+    if (!broker_.user.empty())
+      require(library().username_pw_set(handle, broker_.user.c_str(), std::string(broker_.password.reveal()).c_str()),
+              "user and password");
+    require(library().will_set(handle, status_.c_str(), 7, "offline", qos, true), "the last will");
+    if (broker_.tls && broker_.ca_bundle)
+      require(library().tls_set(handle, broker_.ca_bundle->c_str(), nullptr, nullptr, nullptr, nullptr), "ca-bundle");
+    else if (broker_.tls)
+      require(library().int_option(handle, MOSQ_OPT_TLS_USE_OS_CERTS, 1), "the roots of the system");
+    library().connect_callback_set(
+        handle, [](mosquitto*, void* self, int code) noexcept { static_cast<Client*>(self)->connected(code); });
+    library().message_callback_set(handle, [](mosquitto*, void* self, const mosquitto_message* message) noexcept {
+      static_cast<Client*>(self)->heard(*message);
+    });
+    return made;
+  }
+
   void run(const std::stop_token& stop) {
     Duration wait = 1s;
     while (!stop.stop_requested()) {
       int result = connect();
-      const auto patience = std::chrono::steady_clock::now() + longest_greeting;
+      const auto began = std::chrono::steady_clock::now();
+      const auto patience = began + longest_greeting;
       while (result == MOSQ_ERR_SUCCESS && !is_connected() && !stop.stop_requested() &&
              std::chrono::steady_clock::now() < patience)
         result = library().loop(handle_.get(), static_cast<int>(longest_greeting.count()), 1);
@@ -186,8 +194,13 @@ class MqttStatus::Client {
       }
       if (stop.stop_requested()) return;
       if (was_connected) {
-        log_.info("lost the connection to " + broker_.text() + ", and comes back to it");
-        wait = 1s;
+        const bool soon = std::chrono::steady_clock::now() - began < longest_wait;
+        ended_soon_ = soon ? ended_soon_ + 1 : 0;
+        if (!soon) wait = 1s;
+        if (is_futile())
+          complain("it ends each connection soon after we publish: its log says why (a max_packet_size, say)");
+        else
+          log_.info("lost the connection to " + broker_.text() + ", and comes back to it");
       } else {
         complain(refusal_.empty() ? why(result) : std::exchange(refusal_, ""));
       }
@@ -202,7 +215,17 @@ class MqttStatus::Client {
     return connected_;
   }
 
+  /// What the library still has for the broker goes with the old handle, as all of it is said again: a broker that ends
+  /// each connection before it has acknowledged anything would make it grow for ever.
   int connect() {
+    try {
+      Handle fresh = new_handle();
+      const std::lock_guard lock(mutex_);
+      handle_.swap(fresh);
+    } catch (const Error& error) {
+      refusal_ = error.message();
+      return MOSQ_ERR_UNKNOWN;
+    }
     errno = 0;
     const auto* address = std::get_if<Endpoint>(&broker_.place);
     if (address != nullptr)
@@ -210,6 +233,9 @@ class MqttStatus::Client {
     return library().connect(handle_.get(), std::get<std::filesystem::path>(broker_.place).c_str(), 0,
                              keepalive_seconds);
   }
+
+  /// Not by chance, as when a broker is started anew.
+  bool is_futile() const { return ended_soon_ >= 3; }
 
   static std::string why(int result) {
     if (result == MOSQ_ERR_SUCCESS)
@@ -232,8 +258,10 @@ class MqttStatus::Client {
                    ", or its allow_zero_length_clientid false? change that";
       return;
     }
-    complaint_.clear();
-    log_.info("publishes to " + broker_.text());
+    if (!is_futile()) {
+      complaint_.clear();
+      log_.info("publishes to " + broker_.text());
+    }
     const std::lock_guard lock(mutex_);
     connected_ = true;
     library().subscribe(handle_.get(), nullptr, "homeassistant/status", qos);
@@ -265,13 +293,14 @@ class MqttStatus::Client {
   const std::string instance_;
   Happenings happenings_;
   Log& log_;
-  std::unique_ptr<mosquitto, Destroy> handle_;
+  Handle handle_;
   std::mutex mutex_;  // of what follows
   bool connected_ = false;
   Retained retained_;                ///< As it should be at the broker.
   std::vector<std::string> gone_;    ///< What it should no longer have.
   std::deque<Happening> events_;     ///< That it has not heard.
   std::string complaint_, refusal_;  // of the thread's
+  int ended_soon_ = 0;               ///< Connections in a row. Of the thread's.
   std::chrono::steady_clock::time_point heard_{};
   std::mutex waiting_;
   std::condition_variable_any ended_;
