@@ -36,9 +36,13 @@ std::optional<HeldChain> held_chain(const CertificateState& state, const Record&
 std::optional<CertificateChain> deployed_chain(const std::filesystem::path& folder) {
   DeploymentTarget target;
   target.folder = folder.native();
-  std::optional<CertifiedKey> deployed = Deployer::deployed(target);
-  if (!deployed) return std::nullopt;
-  return std::move(deployed->chain);
+  try {
+    std::optional<CertifiedKey> deployed = Deployer::deployed(target);
+    if (!deployed) return std::nullopt;
+    return std::move(deployed->chain);
+  } catch (const Error&) {  // it may not be read: the deployment says so, and the others are shown all the same
+    return std::nullopt;
+  }
 }
 
 Report::Leaf leaf_of(const Certificate& leaf) {

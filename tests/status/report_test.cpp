@@ -139,3 +139,15 @@ TEST_CASE("text and JSON say the same of one certificate") {
         "localhost:8883 (127.0.0.1) NO: it shows another certificate"})
     CHECK_MESSAGE(text.find(words) != std::string::npos, text);
 }
+
+TEST_CASE("a broker's folder that cannot be read hides no other certificate") {
+  Reporting here;
+  here.hold("good.example");
+  std::filesystem::create_directories(here.folder / "broker/privkey.pem");  // where a file should be
+  Subject damaged{"damaged.example"};
+  damaged.folder = here.folder / "broker";
+  const Reports all = report_on({Subject{"good.example"}, damaged}, here.state, "1", noon);
+  CHECK(all.certificates.size() == 2);
+  CHECK(all.certificates[0].name == "damaged.example");
+  CHECK(all.certificates[0].state == "missing");
+}
