@@ -46,8 +46,8 @@ std::optional<Reports> Lookout::reports() {
   lock.unlock();
   try {
     return report_on(subjects, state_, ACME_AGENT_VERSION, clock_.now());
-  } catch (const Error& error) {
-    log_.error("cannot look whether somebody is to be told: " + error.message());
+  } catch (const std::exception& error) {
+    log_.error(std::string("cannot look whether somebody is to be told: ") + error.what());
     return std::nullopt;
   }
 }
@@ -56,6 +56,8 @@ void Lookout::alert(const Reports& reports, const std::stop_token& stop) {
   try {
     alarm_.look(reports, stop);
   } catch (const Stopped&) {
+  } catch (const std::exception& error) {
+    log_.error(std::string("cannot tell anybody: ") + error.what());
   }
 }
 

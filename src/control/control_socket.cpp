@@ -12,6 +12,7 @@
 #include <cstring>
 #include <future>
 #include <list>
+#include <system_error>
 
 #include <acme_agent/base/error.hpp>
 #include <acme_agent/base/text.hpp>
@@ -97,18 +98,22 @@ void ControlServer::serve(const std::stop_token& stop) {
     ::poll(ready, 2, -1);
     conversations.remove_if([](const std::future<void>& one) { return one.wait_for(0s) == std::future_status::ready; });
     FileDescriptor caller(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!caller.valid() && (errno == EMFILE || errno == ENFILE)) ::poll(ready, 1, 100);  // until one is free again
+    if (!caller.valid() && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+      ::poll(ready, 1, 100);  // until one is free again
     if (!caller.valid() || conversations.size() >= most_conversations) continue;
 
-    conversations.push_back(std::async(std::launch::async, [this, stop, accepted = std::move(caller)]() mutable {
-      const FileDescriptor connection = std::move(accepted);  // hung up when answered, not when the future goes
-      const timeval patience{.tv_sec = 5, .tv_usec = 0};
-      ::setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-      ::setsockopt(connection.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-      const std::stop_callback hang_up(stop, [&] { ::shutdown(connection.get(), SHUT_RD); });
-      if (const std::optional<std::string> request = receive_line(connection.get()))
-        send_line(connection.get(), handler_(*request, stop));
-    }));
+    try {
+      conversations.push_back(std::async(std::launch::async, [this, stop, accepted = std::move(caller)]() mutable {
+        const FileDescriptor connection = std::move(accepted);  // hung up when answered, not when the future goes
+        const timeval patience{.tv_sec = 5, .tv_usec = 0};
+        ::setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        ::setsockopt(connection.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+        const std::stop_callback hang_up(stop, [&] { ::shutdown(connection.get(), SHUT_RD); });
+        if (const std::optional<std::string> request = receive_line(connection.get()))
+          send_line(connection.get(), handler_(*request, stop));
+      }));
+    } catch (const std::system_error&) {  // no thread is left: the caller is hung up on
+    }
   }
 }
 

@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <initializer_list>
+#include <memory>
 #include <thread>
 
 #include <acme_agent/base/text.hpp>
@@ -104,26 +106,42 @@ pid_t start(std::vector<std::string> argv, const std::vector<std::string>& added
 /// A program that was started. It stays a zombie until reap(), so that its pid and group mean nothing else.
 class Child {
  public:
-  explicit Child(pid_t pid)
-      : pid_(pid), waiter_([this] {
-          siginfo_t ignored{};
-          while (::waitid(P_PID, static_cast<id_t>(pid_), &ignored, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
-          }
-          ended_.set();
-        }) {}
-  ~Child() {
-    if (waiter_.joinable()) {
-      kill_group();
-      reap();
+  explicit Child(pid_t pid) : pid_(pid) {
+    try {
+      ending_ = std::make_shared<Ending>();
+      waiter_ = std::thread([pid, ending = ending_] {
+        siginfo_t ignored{};
+        while (::waitid(P_PID, static_cast<id_t>(pid), &ignored, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
+        }
+        ending->event.set();
+        if (ending->left_alone.exchange(true)) ::waitpid(pid, nullptr, 0);
+      });
+    } catch (const std::exception& error) {  // no descriptor or no thread is left
+      if (kill_group()) ::waitpid(pid_, nullptr, 0);
+      throw Error(Remedy::retry,
+                  std::string("cannot wait for a program, which takes a thread and a descriptor: ") + error.what());
     }
+  }
+  ~Child() {
+    if (waiter_.joinable()) end();
   }
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
 
   /// Readable once the program has ended.
-  int ended() const noexcept { return ended_.descriptor(); }
+  int ended() const noexcept { return ending_->event.descriptor(); }
 
-  void kill_group() const noexcept { ::kill(-pid_, SIGKILL); }
+  /// Ends it with its group; the exit code. One that we may not end (it runs as another user by now, as with sudo), or
+  /// that hangs within the kernel, is left to itself.
+  int end() noexcept {
+    kill_group();
+    pollfd ended{ending_->event.descriptor(), POLLIN, 0};
+    while (::poll(&ended, 1, 1000) < 0 && errno == EINTR) {
+    }
+    if (ended.revents != 0 || ending_->left_alone.exchange(true)) return reap();
+    waiter_.detach();
+    return 128 + SIGKILL;
+  }
 
   /// Waits for the end; the exit code.
   int reap() noexcept {
@@ -135,8 +153,15 @@ class Child {
   }
 
  private:
+  struct Ending {
+    Event event;
+    std::atomic<bool> left_alone = false;  ///< The second of both sides that sets it reaps.
+  };
+
+  bool kill_group() const noexcept { return ::kill(-pid_, SIGKILL) == 0; }
+
   const pid_t pid_;
-  Event ended_;
+  std::shared_ptr<Ending> ending_;
   std::thread waiter_;
 };
 
@@ -182,17 +207,14 @@ CommandResult SystemProcesses::run(const std::vector<std::string>& argv, const s
   while (waiting[0].revents == 0) {
     const auto left = std::chrono::ceil<Duration>(deadline - std::chrono::steady_clock::now());
     result.timed_out = left <= Duration{0};
-    if (result.timed_out) {
-      child.kill_group();
-      break;
-    }
+    if (result.timed_out) break;
     if (::poll(waiting.data(), waiting.size(), static_cast<int>(left.count())) < 0) continue;
     if (waiting[1].revents != 0) throw Stopped{};  // ~Child ends it.
     // A negative descriptor is left out by poll(2).
     if (waiting[2].revents != 0 && !read_output()) waiting[2].fd = -1;
     if (waiting[3].revents != 0 && !read_errors()) waiting[3].fd = -1;
   }
-  result.exit_code = child.reap();
+  result.exit_code = result.timed_out ? child.end() : child.reap();
   // What others of its group may still write does not count: they may run for ever.
   read_output();
   read_errors();

@@ -143,8 +143,10 @@ class Conversation {
         stopped_(stop) {
     sd_bus* bus = nullptr;
     if (const int result = library().open_system(&bus); result < 0) {
-      throw Error(Remedy::ask_operator, "there is no system bus here (" + errno_text(-result) +
-                                            "): see whether systemd and D-Bus run, or choose another --reload");
+      const bool missing = result == -ENOENT || result == -ECONNREFUSED || result == -EACCES;
+      throw Error(missing ? Remedy::ask_operator : Remedy::retry,
+                  (missing ? "there is no system bus here (" : "the system bus does not answer (") +
+                      errno_text(-result) + "): see whether systemd and D-Bus run, or choose another --reload");
     }
     bus_.reset(bus);
     Message answer = call(manager_path, manager, "LoadUnit", {unit_.c_str()});

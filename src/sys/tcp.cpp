@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include <acme_agent/base/dates.hpp>
@@ -103,12 +104,16 @@ std::vector<std::string> resolve(const std::string& host, Duration timeout, cons
   };
   // getaddrinfo(3) cannot be interrupted. A thread that is left behind ends when the resolver gives up.
   const auto question = std::make_shared<Question>();
-  std::thread([question, host] {
-    Answer answer = ask_resolver(host);
-    const std::lock_guard lock(question->mutex);
-    question->answer = std::move(answer);
-    question->answered.notify_all();
-  }).detach();
+  try {
+    std::thread([question, host] {
+      Answer answer = ask_resolver(host);
+      const std::lock_guard lock(question->mutex);
+      question->answer = std::move(answer);
+      question->answered.notify_all();
+    }).detach();
+  } catch (const std::system_error& error) {
+    throw refuse(std::string("there is no thread to ask with: ") + error.what());
+  }
 
   std::unique_lock lock(question->mutex);
   const auto deadline = std::chrono::steady_clock::now() + std::min<Duration>(timeout, std::chrono::hours(24));

@@ -9,6 +9,7 @@
 #include <acme_agent/control/control_socket.hpp>
 
 #include "support/temp_dir.hpp"
+#include "sys/child.hpp"
 
 using namespace acme_agent;
 using namespace std::chrono_literals;
@@ -87,4 +88,18 @@ TEST_CASE("a stop ends a conversation that waits, and a caller that says nothing
   }
   CHECK(answer.get() == "stopped");
   CHECK(std::chrono::steady_clock::now() - begin < 2s);
+}
+
+TEST_CASE("where there is no thread for a conversation, the caller is hung up on") {
+  const test::TempDir folder;
+  std::filesystem::permissions(folder.path(), std::filesystem::perms(0777));
+  const std::string failure = test::in_child_with_tasks(2, [&]() -> std::string {
+    const ControlServer server(folder / "s", [](const std::string&, const auto&) { return "here"; });
+    return ask_control(folder / "s", "renew") ? "it was answered" : "";
+  });
+  if (failure == "skip") {
+    MESSAGE("skipped: no-task-limit");
+    return;
+  }
+  CHECK(failure == "");
 }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +14,8 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "support/emulation.hpp"
 
 namespace acme_agent::test {
 
@@ -51,6 +54,22 @@ inline std::string in_child(const std::function<std::string()>& work) {
   ::waitpid(pid, &status, 0);
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) result += " (the child broke down)";
   return result;
+}
+
+/// The same as a user of its own, who may have so many processes and threads, the child included; "skip" where nobody
+/// can be limited so.
+inline std::string in_child_with_tasks(rlim_t count, const std::function<std::string()>& work) {
+#ifdef __SANITIZE_THREAD__
+  return "skip";  // it has a thread of its own
+#else
+  if (::geteuid() != 0 || emulated()) return "skip";
+  return in_child([&]() -> std::string {
+    const uid_t user = 1'000'000 + static_cast<uid_t>(::getpid());
+    const rlimit limit{count, count};
+    if (::setresuid(user, user, user) != 0 || ::setrlimit(RLIMIT_NPROC, &limit) != 0) return "skip";
+    return work();
+  });
+#endif
 }
 
 /// A process that runs `prepare` and tells that it did, then waits to be killed with this object.

@@ -1,8 +1,10 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -169,4 +171,36 @@ TEST_CASE("commands run beside each other") {
       for (int j = 0; j < 10; ++j) CHECK(shell("echo " + std::to_string(i)).output == std::to_string(i) + "\n");
     });
   }
+}
+
+TEST_CASE("where there is no thread to wait for a command, it is ended") {
+  const std::string failure = test::in_child_with_tasks(2, []() -> std::string {
+    try {
+      processes.run({"sleep", "20"}, {}, 1min, {});
+      return "it ran";
+    } catch (const Error& error) {
+      if (error.remedy() != Remedy::retry) return error.message();
+    }
+    siginfo_t left{};
+    return ::waitid(P_ALL, 0, &left, WEXITED | WNOHANG | WNOWAIT) == 0 ? "it was left behind" : "";
+  });
+  if (failure == "skip") {
+    MESSAGE("skipped: no-task-limit");
+    return;
+  }
+  CHECK(failure == "");
+}
+
+TEST_CASE("a command that we may not end is not waited for when its time is over" * doctest::skip(::geteuid() != 0)) {
+  const test::TempDir folder;
+  std::filesystem::permissions(folder.path(), std::filesystem::perms(0755));
+  std::filesystem::copy_file("/usr/bin/setpriv", folder / "as-root");
+  std::filesystem::permissions(folder / "as-root", std::filesystem::perms(04755));
+  const std::string failure = test::in_child([&]() -> std::string {
+    if (::setresuid(65534, 65534, 65534) != 0) return "setresuid";
+    ::alarm(10);
+    const std::vector<std::string> as_root = {folder / "as-root", "--reuid=0", "sleep", "20"};
+    return processes.run(as_root, {}, 300ms, {}).timed_out ? "" : "it was not ended";
+  });
+  CHECK(failure == "");
 }

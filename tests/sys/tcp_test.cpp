@@ -197,3 +197,19 @@ TEST_CASE("a UDP socket can be waited for, and the wait ends with the time or a 
   CHECK_THROWS_AS(wait_for_socket(one.socket.get(), SocketReady::to_read, 10s, stop.get_token()), Stopped);
   CHECK_THROWS_AS(connect_udp("localhost", 9), Error);
 }
+
+TEST_CASE("where there is no thread to ask the resolver, that is told") {
+  const std::string failure = test::in_child_with_tasks(1, []() -> std::string {
+    try {
+      resolve("localhost", 5s, {});
+      return "it resolved";
+    } catch (const Error& error) {
+      return error.message().find("no thread") == std::string::npos ? error.message() : "";
+    }
+  });
+  if (failure == "skip") {
+    MESSAGE("skipped: no-task-limit");
+    return;
+  }
+  CHECK(failure == "");
+}
