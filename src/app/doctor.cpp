@@ -22,6 +22,7 @@
 #include <acme_agent/sys/tcp.hpp>
 
 #include "commands.hpp"
+#include "operators_files.hpp"
 #include "wiring.hpp"
 
 namespace acme_agent {
@@ -35,8 +36,10 @@ constexpr const char* default_conf = "/etc/mosquitto/mosquitto.conf";
 /// Looks for every cause of failure of one certificate; nothing is changed, and no server is asked to issue.
 class Visit {
  public:
-  Visit(const CertificateSettings& settings, const StateFolder& state, bool as_tasmota)
+  Visit(const CertificateSettings& settings, const std::vector<AlertRule>& alerts, const StateFolder& state,
+        bool as_tasmota)
       : settings_(settings),
+        alerts_(alerts),
         folder_(cert_dir_of(settings, state)),
         as_tasmota_(as_tasmota || is_for("tasmota")),
         record_(state.certificate(settings.name).peek_record()) {
@@ -54,6 +57,7 @@ class Visit {
     examine("devices", [&] { look_at_devices(); });
     examine("files", [&] { look_at_files(); });
     examine("reload", [&] { rehearse_reload(); });
+    look_at_programs();
     examine("mosquitto.conf", [&] { look_at_mosquitto(); });
     if (settings_.first_remote_server() != nullptr) {
       examine("port", [&] { look_at_http_port(); });
@@ -230,6 +234,11 @@ class Visit {
            "start the broker, or say with --reload how it is told");
   }
 
+  void look_at_programs() {
+    for (const std::string& missing : missing_programs({settings_}, alerts_))
+      bad("programs", missing, "correct its path, or make it executable");
+  }
+
   void look_at_mosquitto() {
     if (reloaders_.empty()) return;
     MosquittoCase mosquitto;
@@ -338,6 +347,7 @@ class Visit {
   }
 
   const CertificateSettings& settings_;
+  const std::vector<AlertRule>& alerts_;
   const std::filesystem::path folder_;
   const bool as_tasmota_;
   const Record record_;
@@ -394,7 +404,7 @@ int doctor(const CommandLine& command_line, const Environment& environment) {
   int exit_code = exit_ok;
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const CertificateSettings* settings : certificates) {
-    const Findings findings = Visit(*settings, state, as_tasmota).findings();
+    const Findings findings = Visit(*settings, configuration.alerts, state, as_tasmota).findings();
     for (const Finding& finding : findings)
       if (finding.verdict == Finding::Verdict::bad) exit_code = exit_failed;
     if (command_line.json)

@@ -1,10 +1,11 @@
 #include "operators_files.hpp"
 
+#include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <set>
-#include <vector>
+#include <system_error>
 
 #include <acme_agent/agent/known_servers.hpp>
 #include <acme_agent/base/text.hpp>
@@ -109,6 +110,22 @@ std::string digest_of(const std::optional<std::filesystem::path>& file) {
   } catch (const Error&) {
     return {};
   }
+}
+
+std::set<std::string> missing_programs(const std::vector<CertificateSettings>& certificates,
+                                       const std::vector<AlertRule>& alerts) {
+  std::set<std::string> missing;
+  const auto look = [&missing](const std::string& what, const std::vector<std::string>& argv) {
+    if (argv.empty() || argv.front().find('/') == std::string::npos || ::access(argv.front().c_str(), X_OK) == 0)
+      return;
+    missing.insert(what + ": " + printable(argv.front()) + " cannot be run: " + std::generic_category().message(errno));
+  };
+  for (const AlertRule& rule : alerts) look("alert", rule.argv);
+  for (const CertificateSettings& settings : certificates) {
+    for (const ReloadRule& rule : settings.reload) look("reload of " + settings.name, rule.argv);
+    for (const std::vector<std::string>& hook : settings.dns_hooks) look("dns-hook of " + settings.name, hook);
+  }
+  return missing;
 }
 
 void check_machine(const Configuration& configuration) {

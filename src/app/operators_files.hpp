@@ -2,7 +2,9 @@
 
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include <acme_agent/acme/external_account.hpp>
 #include <acme_agent/agent/managed.hpp>
@@ -26,6 +28,10 @@ std::optional<std::string> passphrase_exposed(const Configuration& configuration
 
 /// Another text for another content, whenever that was written; empty for none, or where whoever needs it will say why.
 std::string digest_of(const std::optional<std::filesystem::path>& file);
+
+/// Programs that will be missed when an alert, a reload or a challenge needs them, in the words of what names them.
+std::set<std::string> missing_programs(const std::vector<CertificateSettings>& certificates,
+                                       const std::vector<AlertRule>& alerts);
 
 /// Throws Error (ask_operator) with a line for each file and owner that the configuration names and this machine does
 /// not have. Nothing is touched: these are told before anything is done.

@@ -256,22 +256,6 @@ void check_webroots(const Configuration& configuration) {
   }
 }
 
-/// Programs that will be missed when they are needed, in the words of what names them.
-std::set<std::string> missing_programs(const Configuration& configuration) {
-  std::set<std::string> missing;
-  const auto look = [&missing](const std::string& what, const std::vector<std::string>& argv) {
-    if (argv.empty() || argv.front().find('/') == std::string::npos || ::access(argv.front().c_str(), X_OK) == 0)
-      return;
-    missing.insert(what + ": " + printable(argv.front()) + " cannot be run: " + std::generic_category().message(errno));
-  };
-  for (const AlertRule& rule : configuration.alerts) look("alert", rule.argv);
-  for (const CertificateSettings& settings : configuration.certificates) {
-    for (const ReloadRule& rule : settings.reload) look("reload of " + settings.name, rule.argv);
-    for (const std::vector<std::string>& hook : settings.dns_hooks) look("dns-hook of " + settings.name, hook);
-  }
-  return missing;
-}
-
 }  // namespace
 
 int run(const CommandLine& command_line, const Environment& environment) {
@@ -287,7 +271,8 @@ int run(const CommandLine& command_line, const Environment& environment) {
   check_machine(configuration);
   block_signals();
   Wiring wiring(configuration);
-  for (const std::string& missing : missing_programs(configuration)) wiring.log().warning(missing);
+  for (const std::string& missing : missing_programs(configuration.certificates, configuration.alerts))
+    wiring.log().warning(missing);
   wiring.confine(configuration);
   if (!command_line.once) return run_daemon(wiring, std::move(configuration), command_line, environment);
   return run_for_now(wiring, configuration, {.look = true, .force = command_line.force});
@@ -333,7 +318,8 @@ int check(const CommandLine& command_line, const Environment& environment) {
   const Configuration configuration = load_configuration(command_line, environment);
   check_machine(configuration);
   check_webroots(configuration);
-  if (const std::set<std::string> missing = missing_programs(configuration); !missing.empty())
+  if (const std::set<std::string> missing = missing_programs(configuration.certificates, configuration.alerts);
+      !missing.empty())
     throw Error(Remedy::ask_operator, join({missing.begin(), missing.end()}));
   std::cout << "the configuration is good: " << configuration.certificates.size() << " certificate"
             << (configuration.certificates.size() == 1 ? "" : "s") << "\n";

@@ -42,6 +42,14 @@ class Sound(DoctorCase):
         self.assertEqual((self.ca.orders(), sorted(os.listdir(self.me.cert_dir))), (orders, files))
 
 
+class MissingPrograms(DoctorCase):
+    def test_programs_that_are_not_there_are_found_before_they_are_needed(self):
+        self.serve()
+        findings = self.findings(reload=[f"process:{self.mqtt.comm}", "command:/no/reload"], alert="command:/no/alert")
+        self.assert_found("programs", "/no/reload cannot be run: No such file", "/no/alert cannot be run: No such file",
+                          findings=findings)
+
+
 class InTheOpen(DoctorCase):
     """In a network of its own, where the name leads to a public address and port 80 of that to the agent's port."""
 
