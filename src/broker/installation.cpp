@@ -33,7 +33,8 @@ std::vector<GenerationFolder::File> Installation::find_client_files() {
   std::vector<GenerationFolder::File> lying;
   if (const std::optional<fs::path> current = folder_.current())
     for (const std::string& name : client_files)
-      if (std::optional<Secret> content = read_file(*current / name)) lying.push_back({name, *std::move(content)});
+      if (std::optional<Secret> content = GenerationFolder(*current).read(name))
+        lying.push_back({name, *std::move(content)});
   return lying;
 }
 

@@ -7,6 +7,7 @@
 #include <acme_agent/base/secret.hpp>
 #include <acme_agent/base/text.hpp>
 #include <acme_agent/sys/file.hpp>
+#include <acme_agent/sys/generations.hpp>
 
 namespace acme_agent {
 namespace {
@@ -51,7 +52,7 @@ void DeploymentNotes::forget_shown() const {
 }
 
 std::string DeploymentNotes::read(const char* name) const {
-  const std::optional<Secret> text = read_file(folder_ / name);
+  const std::optional<Secret> text = GenerationFolder(folder_).read(name);
   return text ? std::string(text->reveal()) : "";
 }
 

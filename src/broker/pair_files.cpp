@@ -71,17 +71,18 @@ bool lie_in(const fs::path& folder, const std::vector<GenerationFolder::File>& f
 }
 
 std::optional<CertifiedKey> read_pair(const fs::path& folder) {
-  if (const std::optional<Secret> key = read_file(folder / "privkey.pem")) {
-    if (const std::optional<Secret> fullchain = read_file(folder / "fullchain.pem")) {
+  const GenerationFolder lying(folder);
+  if (const std::optional<Secret> key = lying.read("privkey.pem")) {
+    if (const std::optional<Secret> fullchain = lying.read("fullchain.pem")) {
       if (auto pair = parse_pair(*key, fullchain->reveal())) return pair;
     }
-    if (const std::optional<Secret> leaf = read_file(folder / "cert.pem")) {
-      const std::optional<Secret> rest = read_file(folder / "chain.pem");
+    if (const std::optional<Secret> leaf = lying.read("cert.pem")) {
+      const std::optional<Secret> rest = lying.read("chain.pem");
       const std::string chain = std::string(leaf->reveal()) + (rest ? std::string(rest->reveal()) : "");
       if (auto pair = parse_pair(*key, chain)) return pair;
     }
   }
-  if (const std::optional<Secret> combined = read_file(folder / "combined.pem")) {
+  if (const std::optional<Secret> combined = lying.read("combined.pem")) {
     const std::size_t chain = combined->reveal().find("-----BEGIN CERTIFICATE-----");
     if (chain != std::string_view::npos) return parse_pair(*combined, combined->reveal().substr(chain));
   }

@@ -1,5 +1,6 @@
 #include "listening.hpp"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -139,7 +140,7 @@ Socket listen_at(const std::filesystem::path& path, const Purpose& purpose) {
   Socket socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   // The mode of the open socket, less our umask, becomes that of the file: it is never wider, not even for a moment.
   if (!socket.valid() || ::fchmod(socket.get(), 0660) != 0 || ::bind(socket.get(), where, sizeof address) != 0 ||
-      ::chmod(path.c_str(), 0660) != 0 || ::listen(socket.get(), SOMAXCONN) != 0)
+      ::fchmodat(AT_FDCWD, path.c_str(), 0660, AT_SYMLINK_NOFOLLOW) != 0 || ::listen(socket.get(), SOMAXCONN) != 0)
     throw refuse(Remedy::ask_operator, std::generic_category().message(errno) + "; " + advice);
   return socket;
 }

@@ -172,6 +172,10 @@ std::optional<Secret> read_file(const std::filesystem::path& path, std::size_t l
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!file.valid() && errno == ENOENT) return std::nullopt;
   if (!file.valid()) throw_errno("cannot read", path, errno);
+  return read_open_file(file, path, limit);
+}
+
+Secret read_open_file(const FileDescriptor& file, const std::filesystem::path& path, std::size_t limit) {
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) throw_errno("cannot read", path, errno);
   if (S_ISDIR(status.st_mode)) throw_errno("cannot read", path, EISDIR);
@@ -194,15 +198,17 @@ std::optional<Secret> read_file(const std::filesystem::path& path, std::size_t l
   return content;
 }
 
-void create_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership, Sync sync) {
-  const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0));
+void create_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership, Sync sync,
+                 int folder) {
+  const std::filesystem::path name = folder == AT_FDCWD ? path : path.filename();
+  const FileDescriptor file(::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0));
   if (!file.valid()) throw_write_errno("cannot create", path, errno);
   try {
     apply(ownership, file.get(), path);
     write(file.get(), content, path);
     if (sync != Sync::none && ::fsync(file.get()) != 0) throw_errno("cannot sync", path, errno);
   } catch (const Error&) {
-    ::unlink(path.c_str());
+    ::unlinkat(folder, name.c_str(), 0);
     throw;
   }
 }
@@ -229,9 +235,21 @@ void make_folder(const std::filesystem::path& path, mode_t mode) {
     if (error == EEXIST && is_folder(path)) return;  // Somebody was faster.
     throw_write_errno("cannot make the folder", path, error);
   }
-  // The umask may have narrowed it.
-  if (::chmod(path.c_str(), mode) != 0) throw_errno("cannot set the mode of", path, errno);
+  open_new_folder(path, mode);
   sync_folder(parent);
+}
+
+FileDescriptor open_new_folder(const std::filesystem::path& path, mode_t mode) {
+  FileDescriptor made(::open(path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (!made.valid() || ::fstat(made.get(), &status) != 0) throw_errno("cannot open the folder", path, errno);
+  if (status.st_uid != ::geteuid())
+    throw Error(Remedy::ask_operator, printable(path.native()) + " was replaced by user " +
+                                          std::to_string(status.st_uid) + " as soon as it was made");
+  // fchmod(2) takes no such descriptor, and what the umask has narrowed may not open with another.
+  const std::string opened = "/proc/self/fd/" + std::to_string(made.get());
+  if (::chmod(opened.c_str(), mode) != 0) throw_errno("cannot set the mode of", path, errno);
+  return made;
 }
 
 void sync_folder(const std::filesystem::path& path) {

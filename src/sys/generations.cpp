@@ -72,9 +72,9 @@ std::vector<Number> generations_in(const fs::path& folder) {
 }
 
 /// What a link leads to; empty if it is none.
-fs::path target_of(const fs::path& link) {
-  std::array<char, NAME_MAX + 16> text;
-  const ssize_t size = ::readlink(link.c_str(), text.data(), text.size());
+fs::path target_of(const fs::path& link, int folder = AT_FDCWD) {
+  std::array<char, PATH_MAX> text;
+  const ssize_t size = ::readlinkat(folder, link.c_str(), text.data(), text.size());
   return size > 0 ? fs::path(std::string(text.data(), static_cast<std::size_t>(size))) : fs::path();
 }
 
@@ -142,9 +142,10 @@ void write_generation(const fs::path& folder, Number number, const std::vector<O
   const fs::path whole = folder / name_of(number);
   const fs::path part = whole.native() + unfinished;
   try {
-    if (::mkdir(part.c_str(), folder_mode) != 0 || ::chmod(part.c_str(), folder_mode) != 0)
-      throw_write_errno("cannot make the folder", part, errno);
-    for (const OwnedFile& file : files) create_file(part / file.name, file.content.reveal(), file.ownership);
+    if (::mkdir(part.c_str(), folder_mode) != 0) throw_write_errno("cannot make the folder", part, errno);
+    const FileDescriptor made = open_new_folder(part, folder_mode);
+    for (const OwnedFile& file : files)
+      create_file(part / file.name, file.content.reveal(), file.ownership, Sync::content, made.get());
     sync_folder(part);
     if (::rename(part.c_str(), whole.c_str()) != 0) throw_errno("cannot make the folder", whole, errno);
     sync_folder(folder);
@@ -155,11 +156,46 @@ void write_generation(const fs::path& folder, Number number, const std::vector<O
   }
 }
 
-Ownership ownership_of(const fs::path& path) {
+Ownership ownership_of(const FileDescriptor& file, const fs::path& path) {
   struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) throw_errno("cannot read", path, errno);
+  if (::fstat(file.get(), &status) != 0) throw_errno("cannot read", path, errno);
   if (::geteuid() != 0) return {std::nullopt, std::nullopt, status.st_mode & 0777};  // only root may give files away
   return {status.st_uid, status.st_gid, status.st_mode & 0777};
+}
+
+/// What `name` leads to by our own links, or by one that root or we have made; invalid if there is no such file. Who
+/// may write in the folder, as the broker's user, could otherwise have us read what only we may.
+FileDescriptor open_lying(const fs::path& folder, std::string name) {
+  constexpr int for_reading = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  const int no_link = number_of(folder.filename()) != 0 ? O_NOFOLLOW : 0;
+  FileDescriptor in(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC | no_link));
+  if (!in.valid() && errno != ENOENT && errno != ENOTDIR && errno != ELOOP) throw_errno("cannot read", folder, errno);
+  if (!in.valid()) return FileDescriptor();
+
+  const fs::path path = folder / name;
+  const FileDescriptor entry(::openat(in.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (entry.valid() && ::fstat(entry.get(), &status) != 0) throw_errno("cannot read", path, errno);
+  if (S_ISLNK(status.st_mode)) {
+    const fs::path target = target_of("", entry.get());
+    const bool trusted = status.st_uid == 0 || status.st_uid == ::geteuid();
+    if (target == fs::path(data_link) / name) {
+      const std::string generation = name_of(number_of(target_of(data_link, in.get())));
+      in.reset(::openat(in.get(), generation.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+      if (!in.valid()) return FileDescriptor();
+    } else if (trusted && (target.is_absolute() || target.native().starts_with("../"))) {
+      FileDescriptor file(::openat(in.get(), target.c_str(), for_reading));
+      if (!file.valid() && errno != ENOENT) throw_errno("cannot read", path, errno);
+      return file;
+    } else if (trusted && !target.has_parent_path()) {
+      name = target;  // beside it, where no second link is followed
+    } else {
+      return FileDescriptor();
+    }
+  }
+  FileDescriptor file(::openat(in.get(), name.c_str(), for_reading | O_NOFOLLOW));
+  if (!file.valid() && errno != ENOENT && errno != ELOOP && errno != ENOTDIR) throw_errno("cannot read", path, errno);
+  return file;
 }
 
 /// Names that lead to a file without being links of ours.
@@ -175,8 +211,9 @@ std::vector<fs::path> foreign_names(const fs::path& folder, const std::vector<fs
 void adopt(const fs::path& folder, const std::vector<fs::path>& names, Number number) {
   std::vector<OwnedFile> files;
   for (const fs::path& name : names) {
-    std::optional<Secret> content = read_file(folder / name);
-    if (content) files.push_back({name.native(), std::move(*content), ownership_of(folder / name)});
+    const FileDescriptor file = open_lying(folder, name.native());  // one for both, whatever the name leads to by then
+    if (!file.valid()) continue;
+    files.push_back({name.native(), read_open_file(file, folder / name), ownership_of(file, folder / name)});
   }
   write_generation(folder, number, files);
   set_link(folder, data_link, name_of(number));
@@ -234,7 +271,8 @@ std::optional<fs::path> GenerationFolder::previous() const {
 }
 
 std::optional<Secret> GenerationFolder::read(const std::string& name) const {
-  return read_file(folder_ / name);
+  const FileDescriptor file = open_lying(folder_, name);
+  return file.valid() ? std::optional(read_open_file(file, folder_ / name)) : std::nullopt;
 }
 
 std::string GenerationFolder::stamp(const std::vector<std::string>& names) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fcntl.h>
 #include <sys/types.h>
 
 #include <compare>
@@ -56,6 +57,9 @@ Ownership parse_owner(std::string_view text, mode_t mode);
 /// The whole file; nothing if there is none. Throws Error for every other failure and above `limit` bytes.
 std::optional<Secret> read_file(const std::filesystem::path& path, std::size_t limit = 1 << 20);
 
+/// The same for a file that is open; `path` is for messages.
+Secret read_open_file(const FileDescriptor& file, const std::filesystem::path& path, std::size_t limit = 1 << 20);
+
 /// What a write survives besides a kill at any moment, which costs nothing. Each sync waits for the disk.
 enum class Sync {
   none,     ///< After a power cut the file may be lost or damaged.
@@ -71,10 +75,14 @@ void write_file(const std::filesystem::path& path, std::string_view content, con
 /// Makes `path` and missing parents with `mode` each, synced. An existing folder is left as it is. Throws Error.
 void make_folder(const std::filesystem::path& path, mode_t mode);
 
-/// Creates a new file and, unless `sync` is none, syncs its content; the mode is right from the first byte. Throws
-/// Error, also if it exists.
+/// Opens (O_PATH) a folder that was made just now, and gives it this mode. Throws Error if somebody else's has taken
+/// its place since, as who may write in its parent can do.
+FileDescriptor open_new_folder(const std::filesystem::path& path, mode_t mode);
+
+/// Creates a new file and, unless `sync` is none, syncs its content; the mode is right from the first byte. With
+/// `folder`, in that open folder, and of `path` only the name counts. Throws Error, also if it exists.
 void create_file(const std::filesystem::path& path, std::string_view content, const Ownership& ownership,
-                 Sync sync = Sync::content);
+                 Sync sync = Sync::content, int folder = AT_FDCWD);
 
 /// Syncs what a folder lists.
 void sync_folder(const std::filesystem::path& path);
