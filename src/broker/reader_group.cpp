@@ -19,7 +19,8 @@ std::optional<gid_t> reader_group(const std::vector<Process>& readers, std::opti
            std::find(self.groups.begin(), self.groups.end(), group) != self.groups.end();
   };
   for (const Process& reader : readers) {
-    if (may_give(reader.gid)) return reader.gid;
+    // Who only calls a process of his like the broker would get the key.
+    if (!reader.of_other_person && may_give(reader.gid)) return reader.gid;
   }
   if (mosquitto && may_give(*mosquitto)) return mosquitto;
   return std::nullopt;

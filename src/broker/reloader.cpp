@@ -44,6 +44,8 @@ class ProcessReloader final : public Reloader {
           std::any_of(all.begin(), all.end(), [&](const Process& other) { return other.pid == process.parent; });
       if (!child) parents.push_back(process);
     }
+    const auto of_other_person = [](const Process& process) { return process.of_other_person; };
+    if (!std::all_of(parents.begin(), parents.end(), of_other_person)) std::erase_if(parents, of_other_person);
     if (parents.size() > 1) {
       throw Error(Remedy::ask_operator, "several processes are called " + name_ + " (pids " + pids_of(parents) +
                                             "): name one of them with --reload pidfile:PATH");

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <pwd.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -58,6 +59,18 @@ std::vector<pid_t> all_pids() {
 bool in_our_user_namespace(pid_t pid) {
   const std::string theirs = read_proc(folder_of(pid) / "uid_map");
   return theirs.empty() || theirs == read_proc("/proc/self/uid_map");
+}
+
+/// Not a service's user: those have a number below 1000, no shell, or, in a container, no entry.
+bool is_person(uid_t uid) {
+  constexpr uid_t first_person = 1000;
+  if (uid < first_person) return false;
+  passwd entry{};
+  passwd* found = nullptr;
+  std::vector<char> buffer(16384);
+  if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) return false;
+  const fs::path shell = fs::path(entry.pw_shell).filename();
+  return shell != "nologin" && shell != "false";
 }
 
 /// File system and folder of what a process sees as /; empty if that is no mount.
@@ -171,6 +184,7 @@ std::optional<Process> SystemProcesses::find(pid_t pid) const {
   read_status(process);
   // Within a user namespace of its own its powers do not reach our files.
   process.reads_everything = process.reads_everything && in_our_user_namespace(pid);
+  process.of_other_person = (process.uid != ::geteuid() && is_person(process.uid)) || !in_our_user_namespace(pid);
   process.sees_our_paths = has_our_root(pid);
   return process;
 }

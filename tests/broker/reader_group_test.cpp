@@ -37,6 +37,14 @@ TEST_CASE("the group mosquitto is the guess where no broker runs, if it may be g
   CHECK_FALSE(reader_group({}, std::nullopt, process(0, 0)).has_value());
 }
 
+TEST_CASE("no group is given to a person who calls a process of his like the broker") {
+  Process person = process(1001, 1001);
+  person.of_other_person = true;
+  CHECK(reader_group({person, process(108, 115)}, std::nullopt, process(0, 0)) == 115);
+  CHECK(reader_group({person}, 120, process(0, 0)) == 120);
+  CHECK_FALSE(reader_group({person}, std::nullopt, process(0, 0)).has_value());
+}
+
 TEST_CASE("this process may give its own group") {
   const Process self = own_process();
   CHECK(reader_group({process(self.uid + 1, self.gid)}, std::nullopt, self) == self.gid);

@@ -73,6 +73,17 @@ TEST_CASE("of a broker with children of its own name only the parent is told") {
   CHECK(processes.signals == std::vector<RecordingProcesses::Signal>{{10, SIGHUP}});
 }
 
+TEST_CASE("a process that a person calls like the broker is told only where there is no other") {
+  RecordingProcesses processes;
+  processes.start("mosquitto", 700).of_other_person = true;
+  const auto reloader = reload_process("mosquitto", processes);
+  REQUIRE(reloader->targets().size() == 1);
+  CHECK(reloader->targets()[0].pid == 700);
+  processes.start("mosquitto", 812);
+  CHECK(reloader->reload(deployed, {}));
+  CHECK(processes.signals == std::vector<RecordingProcesses::Signal>{{812, SIGHUP}});
+}
+
 TEST_CASE("two brokers of one name are never guessed at: neither is told, and both are named") {
   RecordingProcesses processes;
   processes.start("mosquitto", 812);

@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -132,6 +133,38 @@ TEST_CASE("a process sees other paths with another root, and ours also in a moun
     });
     CHECK_FALSE(processes.find(contained.pid())->sees_our_paths);
   }
+}
+
+TEST_CASE("whom anybody may name as he likes is known: other users with a shell, and user namespaces") {
+  const std::string failure = test::in_child([]() -> std::string {
+    const test::TempDir folder;
+    write_file(folder / "passwd",
+               "mosquitto:x:115:115::/:/bin/sh\nalice:x:1201:1201::/:/bin/bash\nservice:x:1202:1202::/:/sbin/nologin\n",
+               {});
+    if (::unshare(CLONE_NEWNS) != 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return "skip";
+    if (::mount((folder / "passwd").c_str(), "/etc/passwd", nullptr, MS_BIND, nullptr) != 0) return "skip";
+    const auto is_one = [](uid_t uid) {
+      const test::Child child([uid] {
+        if (::seteuid(uid) != 0) ::_exit(1);
+      });
+      return processes.find(child.pid())->of_other_person;
+    };
+    if (is_one(115)) return "a service's user";
+    if (!is_one(1201)) return "not a user with a shell";
+    if (is_one(1202)) return "a user without a shell";
+    if (is_one(1883)) return "a user that only a container knows";
+    const test::Child contained([] {
+      if (::unshare(CLONE_NEWUSER) != 0 || !(std::ofstream("/proc/self/uid_map") << "0 0 1" << std::flush)) ::_exit(1);
+    });
+    if (!processes.find(contained.pid())->of_other_person) return "not one of a user namespace";
+    const bool ourselves = ::seteuid(1201) != 0 || is_one(1201);
+    return ::seteuid(0) != 0 || ourselves ? "ourselves" : "";
+  });
+  if (failure == "skip") {
+    MESSAGE("skipped: no-namespaces");
+    return;
+  }
+  CHECK(failure == "");
 }
 
 TEST_CASE("a signal reaches the process that was found") {
