@@ -13,6 +13,7 @@ void Wish::join(const Wish& other) {
   look = look || other.look;
   now = now || other.now;
   force = force || other.force;
+  tell = tell || other.tell;
 }
 
 void Agenda::add(const std::string& name, TimePoint now) {
@@ -45,6 +46,11 @@ bool Agenda::hurry(const std::string& name, const Wish& wish) {
   else
     set_due(entry, before_all_others);
   return true;
+}
+
+bool Agenda::is_working(const std::string& name) const {
+  const auto entry = entries_.find(name);
+  return entry != entries_.end() && entry->second.working;
 }
 
 void Agenda::set_due(Entries::iterator entry, TimePoint due) {

@@ -154,12 +154,14 @@ void Agent::run(std::vector<Managed> certificates, const std::function<void()>& 
       workers.done();
       worked = true;
       if (!agenda_.settle(settled->name, settled->outcome.next)) continue;
-      if (settled->outcome.exit_code() == 0)
+      const bool known = managed_.contains(settled->name);
+      if (!known || settled->outcome.exit_code() == 0)
         troubled_.erase(settled->name);
       else
         troubled_.insert(settled->name);
       const auto [first, last] = waiting.equal_range(settled->name);
-      for (auto answer = first; answer != last; ++answer) answer->second.set_value(settled->outcome);
+      for (auto answer = first; answer != last; ++answer)
+        answer->second.set_value(known ? std::optional(settled->outcome) : std::nullopt);
       waiting.erase(first, last);
     } else if (auto* servable = std::get_if<Servable>(&*message)) {
       if (not_servable.erase(servable->name) > 0 && not_servable.empty()) ready();
@@ -171,7 +173,8 @@ void Agent::run(std::vector<Managed> certificates, const std::function<void()>& 
         if (is_gone(name)) answer.set_value(std::nullopt);
       std::erase_if(waiting, [&](const auto& entry) { return is_gone(entry.first); });
     } else if (auto* renew = std::get_if<Renew>(&*message)) {
-      if (agenda_.hurry(renew->name, renew->wish))
+      // Who removes it waits for what is still being done about it.
+      if (agenda_.hurry(renew->name, renew->wish) || agenda_.is_working(renew->name))
         waiting.emplace(renew->name, std::move(renew->answer));
       else
         renew->answer.set_value(std::nullopt);

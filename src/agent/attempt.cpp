@@ -202,7 +202,7 @@ void Renewer::Attempt::deploy_if_due() {
   const bool full = issued || daily || (!looked && (wish.look || wish.now));
   if (!full && !retry) return;
   // What broke the handshakes would break them again: once a day is often enough, or when somebody asks for it.
-  if (deploy.rejected == record.held->fingerprint && !wish.now && !daily) return;
+  if (deploy.rejected == record.held->fingerprint && !wish.now && !wish.tell && !daily) return;
   // Clients would refuse what is not valid yet; where nothing else lies, the broker can at least start.
   if (record.held->validity.not_before > now() && pair_lies()) {
     deploy.next_attempt = record.held->validity.not_before;
@@ -263,7 +263,8 @@ bool Renewer::Attempt::leave_as_devices_refuse() {
   deploy.last_look = now();
   deploy.ok = false;
   deploy.stamp.clear();
-  deploy.last_error = *why + "; the broker is left as it is";
+  deploy.last_error =
+      *why + "; the broker is left as it is, and 'acme-agent renew " + managed.name + " --force' orders another chain";
   ++deploy.failures;
   deploy.next_attempt = now() + look_every;
   return true;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include <acme_agent/mqtt/topics.hpp>
 
@@ -66,7 +67,13 @@ void Lookout::look(const std::stop_token& stop) {
 }
 
 void Lookout::start() {
-  if (broker_) mqtt_ = std::make_unique<MqttStatus>(*broker_, instance_of(host_name()), log_);
+  if (broker_) {
+    mqtt_ = std::make_unique<MqttStatus>(*broker_, instance_of(host_name()), log_);
+    std::set<std::string> names;
+    for (const Subject& subject : subjects_) names.insert(subject.name);
+    for (const std::string& name : state_.names())
+      if (!names.contains(name)) mqtt_->forget(name);
+  }
   thread_ = std::jthread([this](const std::stop_token& stop) { keep_looking(stop); });
 }
 

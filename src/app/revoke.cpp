@@ -57,10 +57,16 @@ struct Target {
   std::optional<PrivateKey> key;
 };
 
+/// Begun, and of use yet: no server revokes what has ended.
+bool is_open(const Revocation& revocation, TimePoint now) {
+  return !revocation.certificate.empty() && !revocation.confirmed &&
+         now < CertificateChain::from_pem(revocation.certificate).leaf().validity().not_after;
+}
+
 Target target_of(const CertificateState& state, const std::string& name, const RevocationReason& reason) {
   Target target{state.revocation().value_or(Revocation{}), std::nullopt};
   const std::optional<Held> held = state.held();
-  const bool begun = !target.revocation.certificate.empty() && !target.revocation.confirmed;
+  const bool begun = is_open(target.revocation, SystemClock().now());
   if (!begun || (held && held->pair.chain.leaf().fingerprint_sha256() == target.revocation.fingerprint)) {
     if (!held || held->server.empty())
       throw Error(Remedy::ask_operator, "there is no certificate of a server held for '" + name + "'");
@@ -120,7 +126,9 @@ int revoke(const CommandLine& command_line, const Environment& environment) {
   } catch (const Error& error) {
     const bool compromised = reason.word == "key-compromise";
     std::cerr << name << ": the server has not revoked it: " << error.message()
-              << (compromised ? "; its key is replaced all the same: run the same again for the revocation" : "")
+              << (!compromised ? ""
+                  : target.key ? "; its key is replaced all the same: run the same again for the revocation"
+                               : "; nothing was done about the certificate that is held now")
               << "\n";
     if (!compromised) state.save_revocation(before.value_or(Revocation{}));
     if (!compromised) return exit_failed;

@@ -105,7 +105,8 @@ std::string answer_control(Agent& agent, const std::string& request, const std::
   const std::string name = asked["renew"];
   const bool force = asked.value("force", false);
   const bool look = asked.value("look", false);  // no renewal is awaited
-  std::future<std::optional<Outcome>> future = agent.renew(name, {.look = true, .now = true, .force = force});
+  std::future<std::optional<Outcome>> future =
+      agent.renew(name, {.look = true, .now = !look, .force = force, .tell = look});
   const auto answer = [](int exit_code, const std::string& message) {
     return nlohmann::json{{"exit", exit_code}, {"message", message}}.dump(-1, ' ', false,
                                                                           nlohmann::json::error_handler_t::replace);
@@ -188,6 +189,7 @@ int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& c
       check_machine(changed);
       wiring.confine(changed);
       agent.replace(wiring.manage(changed));
+      wiring.let_go_of_folders(changed);
       if (lookout) lookout->replace(changed);
       if (status_page) status_page->replace(subjects_of(changed, wiring.state()));
       wiring.log().info("the configuration was read again");
@@ -212,7 +214,8 @@ int run_daemon(Wiring& wiring, Configuration configuration, const CommandLine& c
   return exit_ok;
 }
 
-int run_for_now(Wiring& wiring, const Configuration& configuration, const Wish& wish) {
+/// Of all that the configuration has, `told_of`, somebody is told where something is wrong.
+int run_for_now(Wiring& wiring, const Configuration& configuration, const Wish& wish, const Configuration& told_of) {
   std::vector<Managed> certificates = wiring.manage(configuration);
   const std::size_t all = certificates.size();
   const int workers = std::min<int>(configuration.workers, static_cast<int>(all));
@@ -225,7 +228,7 @@ int run_for_now(Wiring& wiring, const Configuration& configuration, const Wish& 
     wiring.log().info("stopping");
   });
   const std::map<std::string, Outcome> outcomes = agent.run_once(std::move(certificates), wish, stop.get_token());
-  if (!configuration.alerts.empty()) Lookout(configuration, wiring).look(stop.get_token());
+  if (!configuration.alerts.empty()) Lookout(told_of, wiring).look(stop.get_token());
   return outcomes.size() < all ? exit_failed : exit_code_of(outcomes);
 }
 
@@ -275,7 +278,7 @@ int run(const CommandLine& command_line, const Environment& environment) {
     wiring.log().warning(missing);
   wiring.confine(configuration);
   if (!command_line.once) return run_daemon(wiring, std::move(configuration), command_line, environment);
-  return run_for_now(wiring, configuration, {.look = true, .force = command_line.force});
+  return run_for_now(wiring, configuration, {.look = true, .force = command_line.force}, configuration);
 }
 
 int renew(const CommandLine& command_line, const Environment& environment) {
@@ -296,6 +299,7 @@ int renew(const CommandLine& command_line, const Environment& environment) {
     return exit_code;
   }
 
+  const Configuration all = configuration;
   std::vector<std::string> known;
   for (const CertificateSettings& settings : configuration.certificates) known.push_back(settings.name);
   std::erase_if(configuration.certificates, [&](const CertificateSettings& other) { return other.name != name; });
@@ -311,7 +315,7 @@ int renew(const CommandLine& command_line, const Environment& environment) {
   block_signals();
   Wiring wiring(configuration);
   wiring.confine(configuration);
-  return run_for_now(wiring, configuration, {.look = true, .now = true, .force = command_line.force});
+  return run_for_now(wiring, configuration, {.look = true, .now = true, .force = command_line.force}, all);
 }
 
 int check(const CommandLine& command_line, const Environment& environment) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <set>
 #include <utility>
 
 #include <acme_agent/base/local_server.hpp>
@@ -201,6 +202,15 @@ void Wiring::take_folders(const Configuration& configuration) {
   }
 }
 
+void Wiring::let_go_of_folders(const Configuration& configuration) {
+  std::set<std::string> wanted;
+  for (const CertificateSettings& settings : configuration.certificates) {
+    if (settings.cert_dir) wanted.insert(*settings.cert_dir);
+    for (const DeployRule& rule : settings.deploy) wanted.insert(rule.folder);
+  }
+  std::erase_if(folder_locks_, [&](const auto& lock) { return !wanted.contains(lock.first); });
+}
+
 void Wiring::confine(const Configuration& configuration) {
   Needs needs = needs_of_certificates(configuration);
   if (confinement_) confinement_->check(needs);
@@ -215,7 +225,9 @@ void Wiring::confine(const Configuration& configuration) {
 }
 
 std::vector<Managed> Wiring::manage(const Configuration& configuration) {
-  owners_.clear();  // users and groups may have changed
+  owners_.clear();  // users and groups may have changed, and files
+  digests_.clear();
+  std::erase_if(servers_, [](const auto& server) { return server.second.use_count() == 1; });
   std::vector<Managed> managed;
   managed.reserve(configuration.certificates.size());
   for (const CertificateSettings& settings : configuration.certificates) managed.push_back(manage_one(settings));
@@ -281,11 +293,19 @@ std::shared_ptr<const DeviceTerms> Wiring::devices_for(const CertificateSettings
   return devices_.emplace_back(std::make_shared<const DeviceTerms>(*std::move(terms)));
 }
 
+const std::string& Wiring::known_digest_of(const std::optional<std::filesystem::path>& file) {
+  const auto [known, is_new] = digests_.try_emplace(file.value_or(""));
+  if (is_new) known->second = digest_of(file);
+  return known->second;
+}
+
 std::shared_ptr<const AcmeServer> Wiring::server_for(const Server& server, const CertificateSettings& settings) {
   if (server.local()) return own_authority_;
+  const std::string ca_bundle = settings.ca_bundle.value_or("").native();
   const std::string key_file = settings.eab_hmac_key_file.value_or("").native();
-  std::shared_ptr<const AcmeServer>& known =
-      servers_[{server.name, settings.ca_bundle.value_or("").native(), settings.eab_kid, key_file}];
+  const std::string asked_with =
+      known_digest_of(settings.ca_bundle) + settings.eab_kid + known_digest_of(settings.eab_hmac_key_file);
+  std::shared_ptr<const AcmeServer>& known = servers_[{server.name, ca_bundle, settings.eab_kid, key_file, asked_with}];
   if (!known) {
     state_.accounts().refuse_newer(server.directory_url);
     const auto pool = std::make_shared<ConnectionPool>([settings] { return connect(settings); });
@@ -294,13 +314,12 @@ std::shared_ptr<const AcmeServer> Wiring::server_for(const Server& server, const
       if (const std::optional<std::string> warning = exposed(key_file)) log_.warning(*warning);
       external_account = [kid = settings.eab_kid, key_file] { return external_account_in(key_file, kid); };
     }
-    known = std::make_shared<const AcmeServer>(
-        AcmeServer{server.directory_url,
-                   server.name,
-                   [pool] { return pool->take(); },
-                   std::move(external_account),
-                   {},
-                   digest_of(settings.ca_bundle) + settings.eab_kid + digest_of(settings.eab_hmac_key_file)});
+    known = std::make_shared<const AcmeServer>(AcmeServer{server.directory_url,
+                                                          server.name,
+                                                          [pool] { return pool->take(); },
+                                                          std::move(external_account),
+                                                          {},
+                                                          asked_with});
   }
   return known;
 }

@@ -57,6 +57,9 @@ class Wiring {
   /// configuration: throws Error (ask_operator) if that needs what is given up.
   void confine(const Configuration& configuration);
 
+  /// Others may have the folders of the broker that this one does not name any more.
+  void let_go_of_folders(const Configuration& configuration);
+
   /// After take_folders(): what the configuration wants looked after; safe to call again with a new one. Throws Error
   /// (ask_operator) for what is wrong with the machine rather than with the text: folders, files of a newer version.
   std::vector<Managed> manage(const Configuration& configuration);
@@ -81,6 +84,7 @@ class Wiring {
  private:
   Managed manage_one(const CertificateSettings& settings);
   std::shared_ptr<const DeviceTerms> devices_for(const CertificateSettings& settings);
+  const std::string& known_digest_of(const std::optional<std::filesystem::path>& file);
   std::shared_ptr<const AcmeServer> server_for(const Server& server, const CertificateSettings& settings);
   std::shared_ptr<Reloader> reloader_for(const ReloadRule& rule);
   Ownership ownership_for(const CertificateSettings& settings);
@@ -102,6 +106,7 @@ class Wiring {
   std::vector<std::pair<ReloadRule, std::shared_ptr<Reloader>>> reloaders_;
   std::vector<std::shared_ptr<const DeviceTerms>> devices_;
   std::map<std::string, Ownership> owners_;
+  std::map<std::filesystem::path, std::string> digests_;
   Renewer renewer_;
 };
 

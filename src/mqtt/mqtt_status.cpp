@@ -8,6 +8,7 @@
 #include <cstring>
 #include <deque>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -137,18 +138,30 @@ class MqttStatus::Client {
     std::vector<Happening> events = happenings_.since_last(reports);
     if (connected_) {
       for (const auto& [topic, payload] : retained_)
-        if (!now.contains(topic)) publish(topic, "", true);
+        if (!now.contains(topic)) {
+          publish(topic, "", true);
+          gone_.insert(topic);  // and again, should it be lost with the connection
+        }
       for (const auto& [topic, payload] : now)
         if (const auto known = retained_.find(topic); known == retained_.end() || known->second != payload)
           publish(topic, payload, true);
       for (const Happening& event : events) publish(event.topic, event.payload, false);
     } else {
       for (const auto& [topic, payload] : retained_)
-        if (!now.contains(topic)) gone_.push_back(topic);
+        if (!now.contains(topic)) gone_.insert(topic);
       for (Happening& event : events) events_.push_back(std::move(event));
       while (events_.size() > most_events) events_.pop_front();
     }
+    for (const auto& [topic, payload] : now) gone_.erase(topic);
     retained_ = std::move(now);
+  }
+
+  void forget(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    for (const std::string& topic : retained_topics(instance_, name)) {
+      if (connected_) publish(topic, "", true);
+      gone_.insert(topic);
+    }
   }
 
  private:
@@ -266,7 +279,7 @@ class MqttStatus::Client {
     connected_ = true;
     library().subscribe(handle_.get(), nullptr, "homeassistant/status", qos);
     publish(status_, "online", true);
-    for (const std::string& topic : std::exchange(gone_, {})) publish(topic, "", true);
+    for (const std::string& topic : gone_) publish(topic, "", true);
     for (const auto& [topic, payload] : retained_) publish(topic, payload, true);
     for (const Happening& event : std::exchange(events_, {})) publish(event.topic, event.payload, false);
   } catch (const std::exception&) {  // no memory: what is not told now is told at the next look
@@ -297,7 +310,7 @@ class MqttStatus::Client {
   std::mutex mutex_;  // of what follows
   bool connected_ = false;
   Retained retained_;                ///< As it should be at the broker.
-  std::vector<std::string> gone_;    ///< What it should no longer have.
+  std::set<std::string> gone_;       ///< What it should no longer have.
   std::deque<Happening> events_;     ///< That it has not heard.
   std::string complaint_, refusal_;  // of the thread's
   int ended_soon_ = 0;               ///< Connections in a row. Of the thread's.
@@ -311,6 +324,10 @@ MqttStatus::MqttStatus(MqttBroker broker, std::string instance, Log& log)
     : client_(std::make_unique<Client>(std::move(broker), std::move(instance), log)) {}
 
 MqttStatus::~MqttStatus() = default;
+
+void MqttStatus::forget(const std::string& name) {
+  client_->forget(name);
+}
 
 void MqttStatus::show(const Reports& reports) {
   client_->show(reports);

@@ -129,6 +129,10 @@ std::string status_topic(const std::string& instance) {
   return "acme-agent/" + instance + "/status";
 }
 
+std::vector<std::string> retained_topics(const std::string& instance, const std::string& name) {
+  return {base_of(instance, name) + "/state", "homeassistant/device/" + id_of(instance, name) + "/config"};
+}
+
 Retained retained_of(const Reports& reports, const std::string& instance) {
   Retained retained;
   for (const Report& report : reports.certificates) {

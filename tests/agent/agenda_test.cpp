@@ -127,6 +127,18 @@ TEST_CASE("a removed entry never comes back, not even from the work at hand") {
   CHECK_FALSE(agenda.wake_at());
 }
 
+TEST_CASE("a removed entry is known to be worked on until that is done") {
+  Agenda agenda;
+  agenda.add("a", now);
+  CHECK_FALSE(agenda.is_working("a"));
+  agenda.take_due(now, 9);
+  agenda.remove("a");
+  CHECK_FALSE(agenda.hurry("a", {}));
+  CHECK(agenda.is_working("a"));
+  agenda.settle("a", now + 1h);
+  CHECK_FALSE(agenda.is_working("a"));
+}
+
 TEST_CASE("an entry that is removed and added again during the work stays, and is looked at again") {
   Agenda agenda;
   agenda.add("a", now);

@@ -75,6 +75,19 @@ class Alerts(Case):
         self.me.renew()
         self.eventually(lambda: self.hook.heard[-1][2]["trouble"] == "none", 20, "good news")
 
+    def test_who_renews_one_by_hand_ends_no_trouble_of_another(self):
+        config = self.folder / "agent.conf"
+        config.write_text("[mydyn.example]\n[other.example]\n")
+        options = {"config": config, "domain": None, "cert_dir": None, "alert": f"url:{self.url}"}
+        self.let_it_end()
+        self.assertEqual(self.me.once(**options)[0], 1)
+        self.assertEqual([body["trouble"] for _, _, body in self.hook.heard], ["expired"])
+        self.ca.start()
+        for name, heard in (("other.example", ["expired"]), ("mydyn.example", ["expired", "none"])):
+            code, output = self.me.run("renew", name, **options)
+            self.assertEqual(code, 0, output)
+            self.assertEqual([body["trouble"] for _, _, body in self.hook.heard], heard)
+
     def test_a_webhook_that_fails_is_told_of_in_the_log_and_hears_it_later(self):
         self.let_it_end()
         self.hook.status = 503

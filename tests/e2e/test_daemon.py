@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import time
@@ -134,6 +135,16 @@ class Hup(Case):
         self.assertEqual(tls.sha256_of(self.live("one.example")), leaf)
         self.assert_one_sentence(daemon.output(), "ca-key-type", "with a restart only")
         self.assertTrue(daemon.running)
+
+    def test_a_bundle_that_was_replaced_in_its_place_is_read_again(self):
+        bundle = self.folder / "bundle.pem"
+        shutil.copy("/etc/ssl/certs/ca-certificates.crt", bundle)
+        self.config("one.example").write_text(self.config("one.example").read_text().replace(str(self.ca.ca_bundle), str(bundle)))
+        daemon = self.me.start()
+        daemon.wait_for_output("next try at")
+        shutil.copy(self.ca.ca_bundle, bundle)
+        daemon.send(signal.SIGHUP)
+        self.me.wait_until_valid()
 
     def test_a_bad_file_is_reported_and_the_old_one_stays(self):
         self.config("one.example")

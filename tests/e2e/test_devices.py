@@ -35,6 +35,7 @@ class Refused(ServedCase):
         self.assertEqual(code, 3, output)
         self.assertIn("Tasmota devices would refuse this chain", output)
         self.assertIn("ISRG Root X1", output)
+        self.assertIn("and 'acme-agent renew mydyn.example --force' orders another chain", output)
         self.assertEqual(self.mqtt.served(), first)
         self.assertEqual(self.me.leaf(), first)
 

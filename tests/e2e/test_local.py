@@ -354,6 +354,19 @@ class BesideAServer(ServedCase):
         self.assertNotIn("was told", output)
         self.assert_served()
 
+    def test_who_tells_the_broker_of_devices_hurries_no_order_that_has_to_wait(self):
+        self.serve()
+        self.me.start()
+        self.me.wait_until_valid()
+        self.assertEqual(self.me.run("ca", "init")[0], EXIT_GOOD)
+        self.assertEqual(self.me.run("ca", "issue", "stolen", **{"for": "tasmota"})[0], EXIT_GOOD)
+        self.ca.stop()
+        self.assertEqual(self.me.renew("--force")[0], 1)
+        before = self.me.record()["servers"]
+        code, output = self.me.run("ca", "revoke", "stolen")
+        self.assertEqual(code, EXIT_GOOD, output)
+        self.assertEqual(self.me.record()["servers"], before)
+
 
 class RollOver(DevicesCase):
     """Of the root and of the authority for servers, while devices come and go that know the first root only."""

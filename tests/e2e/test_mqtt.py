@@ -106,6 +106,22 @@ class Mqtt(ServedCase):
                 if component.get("device_class") == "duration":
                     self.assertEqual(component["unit_of_measurement"], "d")
 
+    def test_what_is_no_longer_looked_after_when_the_agent_starts_is_taken_back(self):
+        config = self.folder / "agent.conf"
+        config.write_text("[mydyn.example]\n[goes.example]\nreload = none\nprobe = none\n")
+        options = {"config": config, "domain": None, "cert_dir": None, "probe": None}
+        listener = self.listen()
+        agent = self.start(**options)
+        topic = f"{self.base}/cert/goes.example/state"
+        self.heard(listener, topic)
+        agent.stop()
+        config.write_text("[mydyn.example]\n")
+        self.start(**options)
+        self.heard(listener, topic, lambda payload: not payload)
+        kept = self.retained()
+        self.eventually(lambda: not kept.running, 10, "the end of listening")
+        self.assertFalse([m["topic"] for m in self.messages(kept) if "goes" in m["topic"]])
+
     def test_a_renewal_is_an_event_and_a_new_state(self):
         listener = self.listen()
         self.start()

@@ -1,10 +1,21 @@
 """A certificate is revoked, replaced and, when nobody wants it any more, removed."""
 
+import json
 import os
+import shutil
 import signal
+import ssl
+import subprocess
+import time
 
 from support import agent as the_agent
+from support import programs
 from support.case import Case
+
+
+def end_of(pem):
+    end = subprocess.run(["openssl", "x509", "-noout", "-enddate"], input=pem, capture_output=True, text=True, check=True).stdout
+    return ssl.cert_time_to_seconds(end.strip().removeprefix("notAfter="))
 
 
 class Revocation(Case):
@@ -80,6 +91,35 @@ class Revocation(Case):
         self.assert_one_sentence(output, "first the certificate before")
         self.assertTrue(self.revoked())
         self.assertFalse(self.revoked(second))
+
+    def begin_in_vain(self, **changes):
+        """With a revocation that the server has not heard of, and the certificate after that; `changes` to what is noted."""
+        code, output = self.revoke("--reason", "key-compromise", ca_bundle="/etc/ssl/certs/ca-certificates.crt")
+        self.assertEqual(code, 1, output)
+        self.assertEqual(self.me.renew()[0], 0)
+        notes = self.me.certificate_state / "revoked.json"
+        notes.write_text(json.dumps(json.loads(notes.read_text()) | changes))
+        return self.me.status()["serial"], the_agent.public_key(self.me.cert_dir / "cert.pem")
+
+    def test_a_revocation_that_cannot_come_to_its_end_is_not_taken_for_one_of_the_held_certificate(self):
+        serial, key = self.begin_in_vain(server=f"https://localhost:{programs.free_port()}/dir")
+        code, output = self.revoke("--reason", "key-compromise")
+        self.assertEqual(code, 1, output)
+        self.assert_one_sentence(output, "has not revoked it", "nothing was done about the certificate that is held now")
+        self.assertNotIn("its key is replaced", output)
+        self.assertFalse(self.revoked(serial))
+        self.assertEqual(the_agent.public_key(self.me.cert_dir / "cert.pem"), key)
+
+    def test_a_revocation_of_what_has_ended_since_is_let_be(self):
+        other = self.agent(self.pebble(lifetime=4), state_dir=self.folder / "other", cert_dir=self.folder / "other-certs")
+        self.assertEqual(other.once()[0], 0)
+        ended = (self.folder / "other-certs/cert.pem").read_text()
+        serial, key = self.begin_in_vain(certificate=ended)
+        self.eventually(lambda: end_of(ended) < time.time(), 10, "the end of the other certificate")
+        code, output = self.revoke("--reason", "key-compromise")
+        self.assertEqual(code, 0, output)
+        self.assertTrue(self.revoked(serial))
+        self.assertNotEqual(the_agent.public_key(self.me.cert_dir / "cert.pem"), key)
 
     def test_a_reason_that_is_none_of_ours_is_refused_with_those_that_are(self):
         code, output = self.revoke("--reason", "privilege-withdrawn")
@@ -173,3 +213,34 @@ class Removal(Case):
         self.assertEqual(code, 0, output)
         self.assertFalse(self.files.exists())
         self.assertEqual(self.known(), ["stays.example"])
+
+    def test_what_is_still_being_worked_on_is_removed_when_that_has_come_to_its_end(self):
+        told = self.folder / "told"
+        hook = self.folder / "hook"
+        hook.write_text(f"#!/bin/sh\necho begun > {told}\nsleep 3\necho done > {told}\n")
+        hook.chmod(0o755)
+        self.config.write_text(f"[stays.example]\nreload = none\n[goes.example]\nreload = command:{hook}\n")
+        shutil.rmtree(self.files)
+        daemon = self.me.start(reload=None)
+        self.eventually(told.exists, 20, "the reload")
+        self.config.write_text("[stays.example]\nreload = none\n")
+        daemon.send(signal.SIGHUP)
+        daemon.wait_for_output("read again")
+        code, output = self.remove("--files")
+        self.assertEqual(code, 0, output)
+        self.assertEqual(told.read_text(), "done\n")
+        self.assertEqual(self.me.run("renew", "goes.example")[0], 2)
+        self.assertFalse(self.files.exists())
+        self.assertEqual(self.known(), ["stays.example"])
+
+    def test_a_folder_that_the_configuration_no_longer_names_is_let_go_of(self):
+        folder = self.folder / "of-the-broker"
+        self.config.write_text(f"[stays.example]\n[goes.example]\ncert-dir = {folder}\n")
+        daemon = self.me.start()
+        self.eventually((folder / "privkey.pem").exists, 20, "the files")
+        self.write("stays.example")
+        daemon.send(signal.SIGHUP)
+        daemon.wait_for_output("read again")
+        code, output = self.remove("--files")
+        self.assertEqual(code, 0, output)
+        self.assertFalse(folder.exists())

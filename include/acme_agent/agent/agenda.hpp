@@ -17,6 +17,7 @@ struct Wish {
   bool look = false;   ///< Compare what is served with what is held.
   bool now = false;    ///< Our own waits do not count.
   bool force = false;  ///< Renew even if it is not due.
+  bool tell = false;   ///< The broker is to have what has changed besides; no order is hurried.
 
   void join(const Wish& other);
   bool operator==(const Wish&) const = default;
@@ -32,6 +33,9 @@ class Agenda {
 
   /// Makes the entry due before all others, or as soon as it is settled; false if it is unknown.
   bool hurry(const std::string& name, const Wish& wish);
+
+  /// It is being worked on, also where it is to be forgotten then.
+  bool is_working(const std::string& name) const;
 
   /// Everything that is not being worked on is due now: for a clock that was set back, by which all dates are too late.
   void wake_all(TimePoint now);

@@ -35,6 +35,8 @@ class MqttStatus {
 
   /// Safe from every thread, and never waits for the broker.
   void show(const Reports& reports);
+  /// An earlier run may have shown a certificate of this name, which is not looked after any more.
+  void forget(const std::string& name);
 
  private:
   class Client;

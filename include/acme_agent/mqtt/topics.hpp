@@ -23,6 +23,9 @@ std::string status_topic(const std::string& instance);
 /// homeassistant/device/ID/config.
 Retained retained_of(const Reports& reports, const std::string& instance);
 
+/// Those of a certificate of this name.
+std::vector<std::string> retained_topics(const std::string& instance, const std::string& name);
+
 /// What is not retained.
 struct Happening {
   std::string topic;
