@@ -61,16 +61,21 @@ bool in_our_user_namespace(pid_t pid) {
   return theirs.empty() || theirs == read_proc("/proc/self/uid_map");
 }
 
-/// Not a service's user: those have a number below 1000, no shell, or, in a container, no entry.
-bool is_person(uid_t uid) {
-  constexpr uid_t first_person = 1000;
-  if (uid < first_person) return false;
+bool has_shell(uid_t uid) {
   passwd entry{};
   passwd* found = nullptr;
   std::vector<char> buffer(16384);
   if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) return false;
   const fs::path shell = fs::path(entry.pw_shell).filename();
   return shell != "nologin" && shell != "false";
+}
+
+/// Services have a user below 1000, one without a shell, or one that only their container knows; and nobody but root
+/// makes a user namespace with users below 1000 but his own.
+bool is_of_other_person(const Process& process) {
+  constexpr uid_t first_person = 1000;
+  return process.uid >= first_person && process.uid != ::geteuid() &&
+         (has_shell(process.uid) || !in_our_user_namespace(process.pid));
 }
 
 /// File system and folder of what a process sees as /; empty if that is no mount.
@@ -184,7 +189,7 @@ std::optional<Process> SystemProcesses::find(pid_t pid) const {
   read_status(process);
   // Within a user namespace of its own its powers do not reach our files.
   process.reads_everything = process.reads_everything && in_our_user_namespace(pid);
-  process.of_other_person = (process.uid != ::geteuid() && is_person(process.uid)) || !in_our_user_namespace(pid);
+  process.of_other_person = is_of_other_person(process);
   process.sees_our_paths = has_our_root(pid);
   return process;
 }

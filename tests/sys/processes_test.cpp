@@ -153,10 +153,16 @@ TEST_CASE("whom anybody may name as he likes is known: other users with a shell,
     if (!is_one(1201)) return "not a user with a shell";
     if (is_one(1202)) return "a user without a shell";
     if (is_one(1883)) return "a user that only a container knows";
-    const test::Child contained([] {
-      if (::unshare(CLONE_NEWUSER) != 0 || !(std::ofstream("/proc/self/uid_map") << "0 0 1" << std::flush)) ::_exit(1);
-    });
-    if (!processes.find(contained.pid())->of_other_person) return "not one of a user namespace";
+    const auto is_one_in_namespace = [](uid_t uid) {
+      const test::Child child([uid] {
+        const std::string map = std::to_string(uid) + ' ' + std::to_string(uid) + " 1";
+        const bool alone = ::seteuid(uid) == 0 && ::prctl(PR_SET_DUMPABLE, 1) == 0 && ::unshare(CLONE_NEWUSER) == 0;
+        if (!alone || !(std::ofstream("/proc/self/uid_map") << map << std::flush)) ::_exit(1);
+      });
+      return processes.find(child.pid())->of_other_person;
+    };
+    if (!is_one_in_namespace(100999)) return "not one of a user namespace";
+    if (is_one_in_namespace(115)) return "a service in a user namespace";
     const bool ourselves = ::seteuid(1201) != 0 || is_one(1201);
     return ::seteuid(0) != 0 || ourselves ? "ourselves" : "";
   });

@@ -27,7 +27,7 @@ struct Process {
   bool reads_everything = false;  ///< Has CAP_DAC_OVERRIDE or CAP_DAC_READ_SEARCH.
   bool gives_files_away = false;  ///< Has CAP_CHOWN.
   bool survives_hangup = false;   ///< Catches or ignores SIGHUP, which ends every other process.
-  bool of_other_person = false;   ///< Of another user with a shell, or with a user namespace: of any name, at will.
+  bool of_other_person = false;   ///< Anybody who may log in here can have named it so, and it is not our own user.
   bool sees_our_paths = true;     ///< Has our root folder, as far as we may know.
 
   bool operator==(const Process& other) const { return pid == other.pid && start_time == other.start_time; }
