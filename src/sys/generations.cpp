@@ -168,34 +168,34 @@ Ownership ownership_of(const FileDescriptor& file, const fs::path& path) {
 FileDescriptor open_lying(const fs::path& folder, std::string name) {
   constexpr int for_reading = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
   const int no_link = number_of(folder.filename()) != 0 ? O_NOFOLLOW : 0;
-  FileDescriptor in(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC | no_link));
-  if (!in.valid() && errno != ENOENT && errno != ENOTDIR && errno != ELOOP) throw_errno("cannot read", folder, errno);
-  if (!in.valid()) return FileDescriptor();
-
   const fs::path path = folder / name;
-  const FileDescriptor entry(::openat(in.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  const auto opened = [&path](int file) {
+    if (file < 0 && errno != ENOENT && errno != ENOTDIR && errno != ELOOP) throw_errno("cannot read", path, errno);
+    return FileDescriptor(file);
+  };
+  FileDescriptor in = opened(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC | no_link));
+  if (!in.valid()) return FileDescriptor();
+  const FileDescriptor entry = opened(::openat(in.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!entry.valid()) return FileDescriptor();
+
   struct stat status {};
-  if (entry.valid() && ::fstat(entry.get(), &status) != 0) throw_errno("cannot read", path, errno);
+  if (::fstat(entry.get(), &status) != 0) throw_errno("cannot read", path, errno);
   if (S_ISLNK(status.st_mode)) {
     const fs::path target = target_of("", entry.get());
     const bool trusted = status.st_uid == 0 || status.st_uid == ::geteuid();
     if (target == fs::path(data_link) / name) {
       const std::string generation = name_of(number_of(target_of(data_link, in.get())));
-      in.reset(::openat(in.get(), generation.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+      in = opened(::openat(in.get(), generation.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
       if (!in.valid()) return FileDescriptor();
     } else if (trusted && (target.is_absolute() || target.native().starts_with("../"))) {
-      FileDescriptor file(::openat(in.get(), target.c_str(), for_reading));
-      if (!file.valid() && errno != ENOENT) throw_errno("cannot read", path, errno);
-      return file;
+      return opened(::openat(in.get(), target.c_str(), for_reading));
     } else if (trusted && !target.has_parent_path()) {
       name = target;  // beside it, where no second link is followed
     } else {
       return FileDescriptor();
     }
   }
-  FileDescriptor file(::openat(in.get(), name.c_str(), for_reading | O_NOFOLLOW));
-  if (!file.valid() && errno != ENOENT && errno != ELOOP && errno != ENOTDIR) throw_errno("cannot read", path, errno);
-  return file;
+  return opened(::openat(in.get(), name.c_str(), for_reading | O_NOFOLLOW));
 }
 
 /// Names that lead to a file without being links of ours.
