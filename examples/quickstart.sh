@@ -6,7 +6,7 @@
 # It installs what is missing, builds a release into build/release, and starts a real ACME server (Pebble), a DNS where
 # mydyn.example is this machine, and Mosquitto as its own user. Beside them acme-agent obtains a certificate, puts it where
 # Mosquitto reads it, makes Mosquitto reload it, looks at the port, and renews it while a client stays connected.
-# Nothing stays running, and nothing stays behind outside of build/.
+# Nothing stays running, and nothing stays behind outside of build/ but the packages that were missing.
 set -euo pipefail
 form=acme show=
 for argument in "$@"; do

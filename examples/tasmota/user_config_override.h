@@ -20,3 +20,6 @@
 // false: the root is looked for; true: the fingerprint of the public key.
 #undef MQTT_TLS_FINGERPRINT
 #define MQTT_TLS_FINGERPRINT false
+
+// For a broker of our own authority (--server local): 'sudo acme-agent ca export --format tasmota tasmota/include', and
+// #define INCLUDE_LOCAL_CERT

@@ -345,9 +345,10 @@ CertifiedKey Renewer::Attempt::issue_with_account(const AcmeServer& server, cons
     if (refused.problem().type == "unauthorized" && is_deactivated(session, stop))
       throw Error(Remedy::ask_operator,
                   "the account " + account_url + " is deactivated: \"" + printable(refused.problem().detail, 400) +
-                      "\" (unauthorized); set it aside with 'acme-agent account deactivate "
+                      "\" (unauthorized); stop the agent, set the account aside with 'acme-agent account deactivate "
                       "--server " +
-                      server.name + "', then 'acme-agent renew " + managed.name + "' makes a new one");
+                      server.name + "', and start it again: then 'acme-agent renew " + managed.name +
+                      "' makes a new one");
     const bool gone = refused.problem().type == "accountDoesNotExist";
     if (!gone && refused.problem().type != "malformed") throw;
     // RFC 8555 7.3.1: the server finds the account by its key, also where we have noted a wrong URL.

@@ -121,10 +121,10 @@ Shown look_at(const Place& place, const Accounts& accounts) {
     if (refused.problem().type != "unauthorized") return shown;
     // RFC 8555 7.3.6: what may not even be looked at is deactivated.
     shown.info = AccountInfo{Status::deactivated, shown.contact(), std::nullopt};
-    shown.error =
-        '"' + printable(refused.problem().detail, 400) +
-        "\" (unauthorized); set it aside with 'acme-agent account deactivate', and the next order makes a new "
-        "one";
+    shown.error = '"' + printable(refused.problem().detail, 400) +
+                  "\" (unauthorized); stop the agent and set it aside with 'acme-agent account deactivate': the next "
+                  "order makes a new "
+                  "one";
   } catch (const Error& error) {
     shown.error = error.message();
   }

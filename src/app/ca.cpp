@@ -101,7 +101,7 @@ void tell_agent(const Desk& desk, const std::string& what) {
   for (const std::string& name : desk.state.names()) {
     const auto reply = ask_control(desk.state.control_socket(), nlohmann::json{{"renew", name}, {"look", true}}.dump());
     if (!reply) {
-      std::cerr << what << " reaches the broker as soon as the agent runs ('acme-agent --once')\n";
+      std::cerr << what << " reaches the broker as soon as the agent runs\n";
       return;
     }
     const nlohmann::json answer = nlohmann::json::parse(*reply, nullptr, false);
@@ -320,8 +320,9 @@ int export_headers(const Desk& desk, const std::vector<Certificate>& roots) {
   const fs::path folder = desk.word(1).empty() ? "." : desk.word(1);
   place_file(folder / "local_ca_data.h", headers.data, 0644);
   place_file(folder / "local_ca_descriptor.h", headers.descriptor, 0644);
-  std::cerr << "local_ca_data.h and local_ca_descriptor.h are written: put them into Tasmota's folder 'include', and\n"
-               "#define INCLUDE_LOCAL_CERT into user_config_override.h (examples/tasmota shows it)\n";
+  std::cerr
+      << "local_ca_data.h and local_ca_descriptor.h are written: put them into Tasmota's folder tasmota/include,\n"
+         "and #define INCLUDE_LOCAL_CERT into user_config_override.h (examples/tasmota shows it)\n";
   return exit_ok;
 }
 

@@ -45,5 +45,9 @@ void become_owner_of(const StateFolder& state);
 
 /// Throws Error (ask_operator) if the state folder has nothing of a certificate of that name.
 void require_known(const std::string& name, const StateFolder& state);
+[[noreturn]] void refuse_unknown(const std::string& name, const StateFolder& state);
+
+/// Whether the running agent looks after it, once it is done with what it had to do there; nothing if none runs.
+std::optional<bool> is_looked_after(const std::string& name, const StateFolder& state);
 
 }  // namespace acme_agent

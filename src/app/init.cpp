@@ -43,12 +43,20 @@ std::string places_given(const CommandLine& command_line, const Configuration& c
   return given;
 }
 
+void refuse_what_is_not_written(const CommandLine& command_line) {
+  for (const auto& [name, value] : command_line.options)
+    if (name != "domain" && name != "name" && name != "email" && name != "server" && name != "state-dir")
+      throw Error(Remedy::ask_operator, "init writes no " + name + ": leave --" + name + " out, and add the line '" +
+                                            name + " = " + printable(value) + "' to the section that it has written");
+}
+
 FirstCertificate first_certificate(const CommandLine& command_line, const Environment& given) {
   CommandLine line = command_line;
   Environment environment = given;
   if (line.config) environment.default_config = fs::absolute(*line.config);
   line.config.reset();  // it may be that this makes it
   const Configuration configuration = load_configuration(line, environment);
+  refuse_what_is_not_written(line);
   if (!is_given(line, "domain") || configuration.certificates.size() != 1)
     throw Error(Remedy::ask_operator,
                 "say by which name devices reach the broker: acme-agent init --domain mydyn.example");

@@ -56,7 +56,19 @@ void remove_files(const fs::path& folder) {
   fs::remove(folder, none);  // unless something else is in it
 }
 
-/// Whether the running agent looks after it; nothing if none runs.
+}  // namespace
+
+void require_known(const std::string& name, const StateFolder& state) {
+  const std::vector<std::string> names = state.names();
+  if (std::find(names.begin(), names.end(), name) == names.end()) refuse_unknown(name, state);
+}
+
+void refuse_unknown(const std::string& name, const StateFolder& state) {
+  const std::vector<std::string> names = state.names();
+  refuse("there is no certificate named '" + printable(name, 80) + "' in " + state.path().string() +
+         (names.empty() || names.size() > 20 ? "" : ", which has " + join(names)));
+}
+
 std::optional<bool> is_looked_after(const std::string& name, const StateFolder& state) {
   const auto reply = ask_control(state.control_socket(), nlohmann::json{{"manages", name}}.dump());
   if (!reply) return std::nullopt;
@@ -64,15 +76,6 @@ std::optional<bool> is_looked_after(const std::string& name, const StateFolder& 
   if (!answer.is_object() || !answer.contains("manages") || !answer["manages"].is_boolean())
     throw Error(Remedy::retry, "the running agent does not understand the question; is it of another version?");
   return answer["manages"].get<bool>();
-}
-
-}  // namespace
-
-void require_known(const std::string& name, const StateFolder& state) {
-  const std::vector<std::string> names = state.names();
-  if (std::find(names.begin(), names.end(), name) != names.end()) return;
-  refuse("there is no certificate named '" + printable(name, 80) + "' in " + state.path().string() +
-         (names.empty() ? "" : ": 'acme-agent status' lists them"));
 }
 
 int remove(const CommandLine& command_line, const Environment& environment) {

@@ -119,7 +119,7 @@ int revoke(const CommandLine& command_line, const Environment& environment) {
     state.save_revocation(target.revocation);
     if (target.revocation.server == local_server)
       std::cout << name
-                << ": it is replaced, and clients accept it until its end: our own authority has no list for them\n";
+                << ": clients accept it until its end, as our own authority has no list for them; now it is replaced\n";
     else
       std::cout << name << ": revoked by " << printable(target.revocation.server) << " (" << reason.word << ")\n";
     done = true;

@@ -58,9 +58,7 @@ int status(const CommandLine& command_line, const Environment& environment) {
   for (const CertificateSettings& settings : configuration.certificates)
     wanted[settings.name] = subject_of(settings, state);
   for (const std::string& name : command_line.arguments)
-    if (!wanted.contains(name))
-      throw Error(Remedy::ask_operator, "there is no certificate named '" + name + "' in " + state.path().string() +
-                                            ": 'acme-agent status' lists them");
+    if (!wanted.contains(name)) refuse_unknown(name, state);
   if (!command_line.arguments.empty())
     std::erase_if(wanted, [&](const auto& entry) {
       return std::find(command_line.arguments.begin(), command_line.arguments.end(), entry.first) ==

@@ -82,12 +82,27 @@ std::string command_for(const std::string& fingerprint) {
   return "Backlog SetOption132 1; MqttFingerprint1 " + fingerprint;
 }
 
+/// Nothing for a kind of key that Tasmota has never heard of.
+std::optional<std::string> fingerprint_of(const Sighting& sighting) {
+  try {
+    return tasmota_fingerprint(sighting.certificate);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+/// Tasmota's MQTT knows RSA only.
+bool is_usable(const Sighting& sighting, const std::optional<std::string>& fingerprint) {
+  return fingerprint && sighting.certificate.key_type() != KeyType::ec256;
+}
+
 void print(const std::vector<Sighting>& sightings) {
   for (const Sighting& sighting : sightings) {
-    const std::string fingerprint = tasmota_fingerprint(sighting.certificate);
-    std::cout << sighting.where << "\n  fingerprint  " << fingerprint << "\n  to set it    " << command_for(fingerprint)
-              << "\n";
-    if (sighting.certificate.key_type() == KeyType::ec256)
+    const std::optional<std::string> fingerprint = fingerprint_of(sighting);
+    std::cout << sighting.where << "\n";
+    if (fingerprint)
+      std::cout << "  fingerprint  " << *fingerprint << "\n  to set it    " << command_for(*fingerprint) << "\n";
+    if (!is_usable(sighting, fingerprint))
       std::cout << "  of no use    Tasmota's MQTT takes RSA keys only: order with --key-type rsa2048\n";
   }
 }
@@ -95,11 +110,12 @@ void print(const std::vector<Sighting>& sightings) {
 void print_json(const std::vector<Sighting>& sightings) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const Sighting& sighting : sightings) {
-    const std::string fingerprint = tasmota_fingerprint(sighting.certificate);
-    list.push_back({{"where", sighting.where},
-                    {"fingerprint", fingerprint},
-                    {"command", command_for(fingerprint)},
-                    {"usable", sighting.certificate.key_type() != KeyType::ec256}});
+    const std::optional<std::string> fingerprint = fingerprint_of(sighting);
+    nlohmann::ordered_json found{{"where", sighting.where}, {"fingerprint", nullptr}, {"command", nullptr}};
+    if (fingerprint) found["fingerprint"] = *fingerprint;
+    if (fingerprint) found["command"] = command_for(*fingerprint);
+    found["usable"] = is_usable(sighting, fingerprint);
+    list.push_back(std::move(found));
   }
   std::cout << nlohmann::ordered_json{{"fingerprints", list}}.dump(2, ' ', false,
                                                                    nlohmann::json::error_handler_t::replace)
@@ -133,11 +149,10 @@ int prepare_key(const std::string& name, const CertificateState& state) {
 /// The second step: a certificate for that key, now.
 int switch_key(const std::string& name, const CertificateState& state, const CommandLine& command_line,
                const Environment& environment) {
-  if (state.next_key())
-    state.choose_next_key();
-  else if (!state.chosen_key())
+  if (!state.next_key() && !state.chosen_key())
     refuse("there is no next key of " + name + ": 'acme-agent tasmota rekey " + name +
            "' makes one, for the devices to learn");
+  if (state.next_key()) state.choose_next_key();
   CommandLine renewing = command_line;
   renewing.command = "renew";
   renewing.arguments = {name};
@@ -161,8 +176,15 @@ int rekey(const CommandLine& command_line, const Environment& environment) {
   const StateFolder folder(configuration.state_dir);
   become_owner_of(folder);
   require_known(name, folder);
-  for (const CertificateSettings& settings : configuration.certificates)
-    if (settings.name == name) refuse_own_ways(settings);
+  bool configured = false;
+  for (const CertificateSettings& settings : configuration.certificates) {
+    if (settings.name != name) continue;
+    refuse_own_ways(settings);
+    configured = true;
+  }
+  if (command_line.switch_key && !configured && is_looked_after(name, folder) != true)
+    refuse("neither a running agent nor the configuration looks after '" + name +
+           "', so that nothing was done: start the agent, or give the options that it is started with");
   const CertificateState state = folder.certificate(name);
   const std::optional<Held> held = state.held();
   if (!held) throw Error(Remedy::retry, "there is no certificate of " + name + " yet, so that its key is no matter");
@@ -182,8 +204,9 @@ int headers(const CommandLine& command_line) {
   place_file(folder / "local_ca_data.h", headers.data, 0644);
   place_file(folder / "local_ca_descriptor.h", headers.descriptor, 0644);
   std::cout
-      << "local_ca_data.h and local_ca_descriptor.h are written: put them into Tasmota's folder 'include', write\n"
-      << "#define INCLUDE_LOCAL_CERT into user_config_override.h, and build with -DUSE_4K_RSA if the chain has keys "
+      << "local_ca_data.h and local_ca_descriptor.h are written: put them into Tasmota's folder tasmota/include,\n"
+      << "write #define INCLUDE_LOCAL_CERT into user_config_override.h, and build with -DUSE_4K_RSA if the chain has "
+         "keys "
          "of\n"
       << "more than 2048 bits (examples/tasmota shows both)\n";
   return exit_ok;

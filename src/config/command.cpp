@@ -21,7 +21,8 @@ constexpr std::array table = {
 Looks after every certificate of the configuration file, or after the one that
 --domain names: obtains it, puts it into the broker's folder, makes the broker
 reload, looks that it is served, and renews it in time. Runs until SIGTERM; on
-SIGHUP the configuration is read again.
+SIGHUP the configuration is read again; for some options only a restart does,
+and the log names those.
 
 --once does what is due now and ends, for a timer. The exit code tells the
 state afterwards:
@@ -30,8 +31,10 @@ state afterwards:
   2  wrong usage or configuration; nothing was done
   3  all is well, but the broker does not serve it
 
---dry-run goes the whole way once, at the staging server of the CA, with an
-account of its own, and keeps and deploys nothing: 0 if all went well, else 1.
+--dry-run goes the whole way once, at Let's Encrypt's staging server (a server
+that is given by URL is asked itself, and counts it), with an account of its
+own, and keeps and deploys nothing: 0 if all went well, 1 if not, 2 where the
+CA has no staging server: give --server letsencrypt-staging.
 
 Running the agent means agreeing to the terms of service of the server.
 
@@ -56,7 +59,8 @@ exit code tells the state:
   2  wrong usage or configuration
   3  all is well, but the broker does not serve it
 
-Give the same --config, --domain and --state-dir as to the agent.
+Give the same --config, --domain and --state-dir as to the agent, and run it as
+root or as the agent's user: anybody else has a state folder of his own.
 
 Next, if a certificate is not as it should be: acme-agent renew NAME
 )"},
@@ -80,7 +84,8 @@ ordered; it may run beside the agent. As root it sees most.
 --json prints the same for programs. Exit code 0: nothing bad, 1: something
 is, 2: wrong usage or configuration.
 
-Give the same --config, --domain and --state-dir as to the agent.
+Give the same --config, --domain and --state-dir as to the agent, and run it as
+root or as the agent's user.
 
 Next: mend what is BAD from the top, then acme-agent renew NAME
 )"},
@@ -93,7 +98,8 @@ Next: mend what is BAD from the top, then acme-agent renew NAME
 
 Works on the certificate NAME now: after a failure without waiting for the
 next try, and looks at the broker again. The agent that runs does it (its
-options count then, not ours), else it is done here.
+options count then, not ours), else it is done here. Run it as root or as the
+agent's user: anybody else has a state folder of his own.
 
 --force renews it even if it is not due. Servers limit how often the same
 names may be certified, so do not repeat it. --dry-run is a trial with nothing
@@ -108,13 +114,14 @@ Next: acme-agent status NAME
             .page = R"(Usage: acme-agent check [--config FILE] [OPTION...]
 
 Reads the configuration file, conf.d/*.conf beside it, the environment
-(ACME_AGENT_...) and the command line, as the agent would, and tells every
-mistake with its file and line. Nothing is asked of any server and nothing is
-changed. Exit code 0: no mistake, 2: mistakes.
+(ACME_AGENT_...) and the command line, as the agent would, and tells all
+mistakes in them at once, with file and line; where there are none, what this
+machine lacks: files, owners, programs, web roots. Nothing is asked of any
+server and nothing is changed. Exit code 0: no mistake, 2: mistakes.
 
 Command line beats environment, environment beats file, file beats default.
 
-Next: acme-agent --once
+Next: systemctl reload acme-agent, or without a service acme-agent --once
 )"},
     Command{.name = "revoke",
             .arguments = "NAME",
@@ -284,7 +291,8 @@ its environment; one that fails or takes longer than a minute is run again
 after 2 seconds, then after longer waits, of 5 minutes at most.
 
 Without COMMAND it does what --reload says: process:mosquitto by default, for
-images that have no program named kill.
+images that have no program named kill. The agent itself is then given
+--reload none --probe HOST:8883, as without --probe it would look at no broker.
 
 Nothing is run at the start: the broker that starts with this reads the files
 itself. So start this first, and the broker right after it:
@@ -322,7 +330,10 @@ left to do by hand, and asks. No file that is there is ever changed, and
 nothing is started. --force writes without asking; without a terminal, and
 without --force, it only shows.
 
-NAME is the name by which devices reach the broker.
+NAME is the name by which devices reach the broker. In a folder with a compose
+file that has mosquitto it would write a compose override with the agent
+beside it; whether port 80 is free is for you to see there. Into the section go
+--domain, --name, --email and --server; all else is written there by hand.
 With --config FILE the section goes into FILE, or where that is there already
 into conf.d beside it.
 Exit code: 0 done, or nothing to do, 1 failed on the way (a full disk),

@@ -18,8 +18,8 @@ namespace acme_agent {
 namespace {
 
 constexpr std::string_view variable_prefix = "ACME_AGENT_";
-/// Left to test programs.
-constexpr std::string_view test_prefix = "ACME_AGENT_TEST_";
+/// Left to test programs, and what the programs of --alert are given.
+constexpr std::string_view other_prefixes[] = {"ACME_AGENT_TEST_", "ACME_AGENT_ALERT_"};
 
 std::string value_of(const Environment& environment, std::string_view name) {
   for (const auto& [variable, value] : environment.variables)
@@ -83,7 +83,9 @@ bool needs_state(const CommandLine& command_line) {
 Layer environment_layer(const Environment& environment, Complaints& complaints) {
   Layer layer;
   for (const auto& [variable, value] : environment.variables) {
-    if (!variable.starts_with(variable_prefix) || variable.starts_with(test_prefix)) continue;
+    if (!variable.starts_with(variable_prefix)) continue;
+    if (std::ranges::any_of(other_prefixes, [&](std::string_view other) { return variable.starts_with(other); }))
+      continue;
     const std::string name = option_of_variable(variable);
     const Option* const option = find_option(name);
     const std::string place = "$" + printable(variable, 80);

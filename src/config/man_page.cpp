@@ -201,28 +201,42 @@ std::string man_page(const std::string& version, const std::string& date) {
   page.item(bold("2"), "wrong usage, configuration, file or folder given: nothing was done");
   page.item(bold("3"), "all is well but the serving");
   page.section("SIGNALS");
-  page.item(bold("SIGTERM") + ", " + bold("SIGINT"), "end, within a second; every file is whole at every moment");
-  page.item(bold("SIGHUP"), "read the configuration again; a bad one is reported, and the old one stays");
+  page.item(bold("SIGTERM") + ", " + bold("SIGINT"),
+            "end, within a second (a minute at most where TXT records are to be removed); every file is whole at every "
+            "moment");
+  page.item(bold("SIGHUP"),
+            "read the configuration again; a bad one is reported, and the old one stays; for some options only a "
+            "restart does, "
+            "and the log names those");
   page.section("ENVIRONMENT");
   page.item(bold("ACME_AGENT_") + italic("OPTION"),
             "the option in capital letters with _ for -, like ACME_AGENT_CERT_DIR; lists have one value a line");
-  page.item(bold("STATE_DIRECTORY") + ", " + bold("XDG_STATE_HOME"), "where the state folder is, see --state-dir");
-  page.item(bold("https_proxy") + ", " + bold("no_proxy"), "proxy on the way to the certificate authority");
+  page.item(bold("STATE_DIRECTORY") + ", " + bold("XDG_STATE_HOME") + ", " + bold("HOME"),
+            "where the state folder is, see --state-dir");
+  page.item(bold("https_proxy") + ", " + bold("http_proxy") + ", " + bold("all_proxy") + ", " + bold("no_proxy"),
+            "proxy on the way to the certificate authority, and for --alert and --reload url:");
   page.item(bold("NO_COLOR"), "no colours on a terminal");
   page.item(bold("NOTIFY_SOCKET") + ", " + bold("WATCHDOG_USEC") + ", " + bold("LISTEN_FDS"),
             "set by systemd: whom to tell that we are ready and alive, and sockets that are passed in");
   page.paragraph(
       "Programs of --reload command: and of watch find CERTIFICATE_NAME, CERTIFICATE_DOMAINS and CERTIFICATE_DIR in "
-      "their environment, and certbot's RENEWED_LINEAGE and RENEWED_DOMAINS.");
+      "their environment, and certbot's RENEWED_LINEAGE and RENEWED_DOMAINS (those of watch the folder alone, and no "
+      "domains); they have a minute and have to end with 0.");
+  page.paragraph(
+      "Programs of --alert command: find ACME_AGENT_ALERT_TITLE, ACME_AGENT_ALERT_TEXT, ACME_AGENT_ALERT_TROUBLE "
+      "(none, not-served, late, soon, missing or expired) and ACME_AGENT_ALERT_CERTIFICATES, a name a line; they have "
+      "a minute and have to end with 0. What --alert url: names gets the same as JSON: title, text, trouble, and of "
+      "each of certificates name, trouble and text.");
   page.section("FILES");
   page.item(italic(configuration), "the configuration; conf.d/*.conf beside it is read too");
   page.item(italic("/var/lib/acme-agent"), "the state folder of a service and of root");
   page.item(
       italic("STATE/live/NAME"),
       "the folder for the broker, unless --cert-dir names another: fullchain.pem, privkey.pem, cert.pem, chain.pem "
-      "and combined.pem, which change all at once");
+      "and combined.pem, which change all at once; and devices-ca.pem and devices.crl, where there is an authority");
   page.item(italic("STATE/certificates/NAME"), "the newest checked certificate, and what happens next");
   page.item(italic("STATE/accounts"), "the accounts, with their keys");
+  page.item(italic("STATE/authority"), "the authority on this machine, with its keys");
   page.section("EXAMPLES");
   page.paragraph("A trial that costs nothing of the real server's limits, then the real thing:");
   page.example("acme-agent --dry-run --domain mydyn.example\nacme-agent --domain mydyn.example\nacme-agent status");
@@ -253,7 +267,8 @@ std::string man_page_of_file(const std::string& version, const std::string& date
       "are UTF-8 text; those in conf.d are read in the order of their names.");
   page.paragraph(
       "Unknown keys, bad values and names given twice are errors; 'acme-agent check' tells all of them at once, with "
-      "file and line. After SIGHUP the files are read again.");
+      "file and line. After SIGHUP the files are read again; for the keys of the agent and of the authority on this "
+      "machine only a restart does.");
   page.section("KEYS");
   add_options(page, true);
   page.section("EXAMPLES");

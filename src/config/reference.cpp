@@ -27,7 +27,8 @@ std::string configuration_file() {
   std::string text =
       "# acme-agent.conf: every option, with what holds where nothing is said. 'acme-agent check' tells what is "
       "wrong,\n"
-      "# all at once; after a change: systemctl reload acme-agent. More: acme-agent.conf(5).\n"
+      "# all at once; after a change: systemctl reload acme-agent (restart for what stands under 'Agent' and\n"
+      "# 'Authority on this machine'). More: acme-agent.conf(5).\n"
       "#\n"
       "# For one certificate, give a domain here. For several, let each have a section at the end of this file, or in "
       "a\n"

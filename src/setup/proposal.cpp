@@ -40,7 +40,9 @@ std::string compose_override(const Surroundings& surroundings, const FirstCertif
   std::string domain = "\"";
   for (const std::string& name : wanted.domains) domain += (domain.size() > 1 ? ", " : "") + name;
   domain += "\"";
-  if (!wanted.servers.empty()) domain += "\n      ACME_AGENT_SERVER: \"" + wanted.servers.front() + "\"";
+  std::string servers;
+  for (const std::string& server : wanted.servers) servers += (servers.empty() ? "" : "\\n") + server;  // YAML's
+  if (!servers.empty()) domain += "\n      ACME_AGENT_SERVER: \"" + servers + "\"";
   if (!wanted.email.empty()) domain += "\n      ACME_AGENT_EMAIL: \"" + wanted.email + "\"";
   std::string text = "# Made by 'acme-agent init': acme-agent beside the broker of " +
                      printable(surroundings.compose.filename().native()) +

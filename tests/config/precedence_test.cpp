@@ -107,6 +107,7 @@ TEST_CASE("a variable of ours that sets nothing is a typing error; other variabl
       {"ACME_AGENT_email", "unknown variable $ACME_AGENT_email: did you mean $ACME_AGENT_EMAIL?"},
       {"ACME_AGENT_", "unknown variable $ACME_AGENT_ ('acme-agent help options' lists what there is)"},
       {"ACME_AGENT_TEST_FOLDER", ""},
+      {"ACME_AGENT_ALERT_TITLE", ""},
       {"ACME_AGENT", ""},
       {"DOMAIN", ""},
   };

@@ -51,6 +51,9 @@ class CommandLine(Case):
                        domain=["mydyn.example", "*.mydyn.example"])
         self.check("192.0.2.1 cannot be proven by dns-01", "--challenge http-01", domain="192.0.2.1", dns_update="127.0.0.1")
 
+    def test_what_init_would_leave_out_of_the_section(self):
+        self.check("init writes no cert-dir", "leave --cert-dir out, and add the line 'cert-dir = ", words=("init",))
+
     def test_a_bundle_that_is_no_pem(self):
         bundle = self.folder / "bundle.pem"
         bundle.write_text("this is no certificate\n")

@@ -54,6 +54,11 @@ class Fingerprint(ServedCase):
         self.assertFalse(found["usable"])
         code, output = self.me.run("tasmota", "fingerprint")
         self.assertIn("order with --key-type rsa2048", output)
+        code, output = self.me.run("renew", self.me.name, "--force", key_type="ec384")
+        self.assertEqual(self.fingerprint() | {"where": ""}, {"where": "", "fingerprint": None, "command": None, "usable": False})
+        code, output = self.me.run("tasmota", "fingerprint")
+        self.assertEqual(code, 0, output)
+        self.assertNotIn("Backlog", output)
 
     def test_what_is_not_there_is_told_in_one_sentence(self):
         for what, code, needles in (("nowhere.example", 2, ["no certificate named 'nowhere.example'"]),
@@ -111,6 +116,8 @@ class Rekey(ServedCase):
         for words, changes, text in (
                 ((), {}, "whose key?"),
                 ((self.me.name, "--switch"), {}, "there is no next key of mydyn.example"),
+                ((self.me.name, "--switch"), {"domain": "other.example"},
+                 "neither a running agent nor the configuration looks after 'mydyn.example', so that nothing was done"),
                 ((self.me.name,), {"reuse_key": "no"}, "as reuse-key is no")):
             code, output = self.me.run("tasmota", "rekey", *words, **changes)
             self.assertEqual(code, 2, output)
