@@ -278,11 +278,10 @@ TEST_CASE("an account that somebody has deactivated is told as such, with the co
   t.ca.deactivate_accounts();
   CHECK(t.renew(one, {.force = true}).exit_code() == 1);
   const Record record = t.record();
-  CHECK(
-      record.last_error ==
-      "the account https://ca.example/account/2 is deactivated: \"the account is deactivated\" (unauthorized); set it "
-      "aside with 'acme-agent account deactivate --server the fake', then 'acme-agent renew mydyn.example' makes a "
-      "new one");
+  CHECK(record.last_error ==
+        "the account https://ca.example/account/2 is deactivated: \"the account is deactivated\" (unauthorized); stop "
+        "the agent, set the account aside with 'acme-agent account deactivate --server the fake', and start it again: "
+        "then 'acme-agent renew mydyn.example' makes a new one");
   CHECK(*record.servers.at(t.ca.directory_url()).next_attempt >= t.clock.now() + 24h);
   t.state.accounts().set_aside(t.ca.directory_url());
   CHECK(t.renew(one, {.now = true}).exit_code() == 0);
