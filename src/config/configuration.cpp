@@ -84,8 +84,8 @@ Layer environment_layer(const Environment& environment, Complaints& complaints) 
   Layer layer;
   for (const auto& [variable, value] : environment.variables) {
     if (!variable.starts_with(variable_prefix)) continue;
-    if (std::ranges::any_of(other_prefixes, [&](std::string_view other) { return variable.starts_with(other); }))
-      continue;
+    const auto begins = [&name = variable](std::string_view other) { return name.starts_with(other); };
+    if (std::ranges::any_of(other_prefixes, begins)) continue;
     const std::string name = option_of_variable(variable);
     const Option* const option = find_option(name);
     const std::string place = "$" + printable(variable, 80);
